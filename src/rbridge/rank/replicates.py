@@ -1,0 +1,56 @@
+"""A metric's values for every recipe: replicates (seeds) by items (problems)."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What a ranking starts from.
+
+    Attributes:
+        recipes: recipe of each row; several rows of one recipe are its seeds.
+        seeds: name of each row's seed, or None where it is not known.
+        values: one row a replicate, one column an item; every replicate has every item, so that
+            differences between recipes are paired. A single column where only means are known.
+    """
+
+    recipes: tuple[str, ...]
+    seeds: tuple[str | None, ...]
+    values: Float[np.ndarray, "replicates items"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each recipe once, in order of first appearance."""
+        return tuple(dict.fromkeys(self.recipes))
+
+    @property
+    def num_items(self) -> int:
+        """Items that every replicate was measured on."""
+        return int(self.values.shape[1])
+
+    def rows(self) -> list[list[int]]:
+        """The rows of each recipe, in the order of ``names``."""
+        found: dict[str, list[int]] = {name: [] for name in self.names}
+        for row, recipe in enumerate(self.recipes):
+            found[recipe].append(row)
+        return list(found.values())
+
+    def means(self) -> Float[np.ndarray, " recipes"]:
+        """Mean of each recipe: over items, then over seeds."""
+        by_row = self.values.mean(axis=1)
+        return np.array([by_row[rows].mean() for rows in self.rows()])
+
+    def only(self, wanted: Container[str]) -> Replicates:
+        """The rows of the wanted recipes."""
+        kept = [row for row, recipe in enumerate(self.recipes) if recipe in wanted]
+        return Replicates(
+            tuple(self.recipes[row] for row in kept),
+            tuple(self.seeds[row] for row in kept),
+            self.values[kept],
+        )

@@ -1,0 +1,146 @@
+"""What flows between the rooms: frozen rows, with arrays whose shapes are part of the type.
+
+Arrays are numpy. Losses and log-probabilities are natural logarithms (nats); byte positions count
+UTF-8 bytes of the trace, the reasoning R, from 0; spans are half open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceKey:
+    """The name of a trace: one problem may have several voices."""
+
+    benchmark: str
+    problem_id: str
+    voice: str
+
+    def __str__(self) -> str:
+        return f"{self.benchmark}/{self.problem_id}/{self.voice}"
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Tokens of the model whose confidence weighs a trace.
+
+    Attributes:
+        spelled: the bytes of each piece; together they spell the reply, or the reasoning.
+        logprobs: natural log-probability of each whole piece, at most 0.
+    """
+
+    spelled: tuple[bytes, ...]
+    logprobs: Float[np.ndarray, " pieces"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A frontier model's reasoning about one problem, final answer removed.
+
+    Attributes:
+        key: benchmark, problem and voice.
+        reasoning: the text R that a proxy is scored on.
+        question: the problem's text, or None where a benchmark source supplies it.
+        question_sha256: of the question as its source stores it.
+        choices: the options of a multiple-choice problem, or None.
+        prompt: what a proxy reads before R, verbatim, instead of the benchmark's template.
+        answer: the writer's final answer.
+        correct: whether the answer was checked and right.
+        reply: the writer's raw reply, where it differs from the reasoning.
+        reasoning_span: half-open byte span of R inside the reply.
+        pieces: weight model's tokens, or None: then there is no weight and no rBridge score.
+        weight_source: ``self`` (the writer's own probabilities) or the name of the model
+            that was teacher-forced over the trace.
+    """
+
+    key: TraceKey
+    reasoning: str
+    question: str | None = None
+    question_sha256: str | None = None
+    choices: tuple[str, ...] | None = None
+    prompt: str | None = None
+    answer: str | None = None
+    correct: bool | None = None
+    reply: str | None = None
+    reasoning_span: tuple[int, int] | None = None
+    pieces: Pieces | None = None
+    weight_source: str | None = None
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """One trace as one proxy read it, raw: everything else is computed from this.
+
+    Attributes:
+        nll: -ln p(token | everything before it), nats, for the T scored tokens.
+        weight: mean frontier probability over each token's trace bytes, in [0, 1];
+            None where the trace has no pieces.
+        start, end: each token's half-open span of trace bytes, never empty.
+        num_bytes: UTF-8 bytes of the trace.
+    """
+
+    nll: Float[np.ndarray, " tokens"]
+    weight: Float[np.ndarray, " tokens"] | None
+    start: Int[np.ndarray, " tokens"]
+    end: Int[np.ndarray, " tokens"]
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class ScoredTrace:
+    """Raw token scores of a trace.
+
+    Attributes:
+        key: the trace.
+        shots: worked examples that stood before it.
+        weight_source: whose confidence weighs it (see ``Trace``), or None.
+        tokens: losses, weights and spans.
+    """
+
+    key: TraceKey
+    shots: int
+    weight_source: str | None
+    tokens: TokenScores
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A trace that has no score, and why.
+
+    Attributes:
+        key: the trace.
+        reason: one line.
+        refused: the tokenizer cannot spell the trace: a fault to mend, not a property to note.
+    """
+
+    key: TraceKey
+    reason: str
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a checkpoint is: known from its ``rbridge.json``, a labels table, or not at all."""
+
+    recipe: str | None = None
+    seed: int | None = None
+    size: str | None = None
+    parameters: int | None = None
+    tokens: int | None = None
+    step: int | None = None
+    flops: float | None = None
+
+
+__all__ = [
+    "Labels",
+    "Pieces",
+    "ScoredTrace",
+    "Skip",
+    "TokenScores",
+    "Trace",
+    "TraceKey",
+]

@@ -1,0 +1,306 @@
+"""Name, find, fingerprint and load a checkpoint: a local folder, a hub name, a GGUF file."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import io
+import json
+import logging
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from rbridge.errors import InputError, RBridgeError
+from rbridge.records import Labels
+from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.store.files import sha256_file, sha256_json
+
+LABELS_FILE = "rbridge.json"
+_GLOB = "*?["
+
+# transformers draws bars and tells of every renamed weight; what matters comes back as errors here.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One proxy, found but not loaded.
+
+    Attributes:
+        name: as the user named it, with the revision that a glob was expanded to.
+        source: what transformers loads from: a local folder or a hub name.
+        revision: hub revision, or None.
+        gguf_file: file name inside ``source``, or None.
+        labels: what the checkpoint says of itself.
+    """
+
+    name: str
+    source: str
+    revision: str | None = None
+    gguf_file: str | None = None
+    labels: Labels = field(default_factory=Labels)
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine, or None for a hub name."""
+        path = Path(self.source)
+        return path if path.is_dir() else None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory, and what identifies it."""
+
+    model: PreTrainedModel
+    architecture: str
+    parameters: int
+    context_length: int | None
+
+
+def expand(names: Sequence[str]) -> list[Checkpoint]:
+    """Checkpoints for names, globs over folders, and globs over hub revisions, in that order.
+
+    Args:
+        names: local folders, GGUF files, hub names ``owner/name``, with ``@revision`` or not.
+
+    Raises:
+        InputError: a name that matches nothing.
+    """
+    return [checkpoint for name in names for checkpoint in _expand_one(name.rstrip("/"))]
+
+
+def _expand_one(name: str) -> list[Checkpoint]:
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return [Checkpoint(name, str(path.parent), gguf_file=path.name, labels=_read_labels(path.parent))]
+    if path.is_dir():
+        return [Checkpoint(name, name, labels=_read_labels(path))]
+    found = sorted(glob.glob(name)) if any(char in name for char in _GLOB) else []  # noqa: PTH207 - may be absolute
+    if found:
+        return [checkpoint for match in found for checkpoint in _expand_one(match)]
+    if path.exists() or name.startswith((".", "/", "~")) or path.suffix in (".gguf", ".safetensors", ".bin"):
+        raise InputError(f"{name}: no checkpoint there; expected a folder with config.json, or a .gguf file")
+    hub_name, _, revision = name.partition("@")
+    if any(char in revision for char in _GLOB):
+        revisions = _matching_revisions(hub_name, revision)
+        return [Checkpoint(f"{hub_name}@{match}", hub_name, revision=match) for match in revisions]
+    return [Checkpoint(name, hub_name, revision=revision or None)]
+
+
+def _matching_revisions(hub_name: str, pattern: str) -> list[str]:
+    with _hub_errors(hub_name):
+        refs = HfApi().list_repo_refs(hub_name)
+    names = [ref.name for ref in [*refs.branches, *refs.tags]]
+    found = sorted({name for name in names if fnmatchcase(name, pattern)}, key=_natural)
+    if not found:
+        raise InputError(
+            f"{hub_name}@{pattern}: none of its {len(names)} revisions matches; see them on the hub"
+        )
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts step900 before step1000."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _read_labels(folder: Path) -> Labels:
+    file = folder / LABELS_FILE
+    if not file.is_file():
+        return Labels()
+    try:
+        document = json.loads(file.read_bytes())
+        known = {key: document[key] for key in Labels.__dataclass_fields__ if key in document}
+        return replace(Labels(), **known)
+    except (ValueError, TypeError):
+        raise InputError(f"{file}: not a JSON object of labels (recipe, seed, size, tokens, step)") from None
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """Hash of everything in a checkpoint that fixes its numbers: config and weights.
+
+    Raises:
+        InputError: the checkpoint is missing or half there.
+    """
+    if checkpoint.gguf_file is not None:
+        return sha256_file(Path(checkpoint.source) / checkpoint.gguf_file)
+    files = _weight_files(_folder(checkpoint))
+    return sha256_json({file.name: sha256_file(file) for file in files})
+
+
+def _folder(checkpoint: Checkpoint) -> Path:
+    """The checkpoint's folder on this machine; a hub checkpoint is fetched first."""
+    if checkpoint.local is not None:
+        return checkpoint.local
+    with _hub_errors(checkpoint.name):
+        path = snapshot_download(
+            checkpoint.source,
+            revision=checkpoint.revision,
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"],
+        )
+    return Path(path)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """config.json and the safetensors files that it goes with, all of them there.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise InputError(
+            f"{folder}: no config.json, so no transformers checkpoint; "
+            "expected what save_pretrained writes, a hub name, or a .gguf file"
+        )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted({folder / name for name in _index_shards(index)})
+        missing = [shard for shard in shards if not shard.is_file()]
+        if missing:
+            raise InputError(
+                f"{folder}: {missing[0].name} is missing ({len(missing)} of {len(shards)} shards): "
+                "half downloaded? fetch the checkpoint again"
+            )
+        return [config, index, *shards]
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        pickled = [name for name in ("pytorch_model.bin", "model.pt") if (folder / name).is_file()]
+        found = f"only {pickled[0]}, a pickle, which is not loaded" if pickled else "no weights"
+        raise InputError(
+            f"{folder}: {found}; expected model.safetensors: "
+            "load the model once and save_pretrained it, or fetch it again"
+        )
+    return [config, weights]
+
+
+def _index_shards(index: Path) -> list[str]:
+    try:
+        return list(json.loads(index.read_bytes())["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{index}: damaged; fetch the checkpoint again") from None
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
+    """The checkpoint's own tokenizer.
+
+    Raises:
+        InputError: it has none, or none that is exact.
+    """
+    where = checkpoint.name
+    with _load_errors(where, "tokenizer"):
+        loaded: Any = AutoTokenizer.from_pretrained(
+            *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
+        )
+    return ProxyTokenizer(loaded, where=where)
+
+
+def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedModel:
+    """The checkpoint's model, in evaluation mode on ``device``.
+
+    Raises:
+        InputError: it cannot be loaded, or weights of it are missing, so that some of its
+            parameters would be random.
+    """
+    with _load_errors(checkpoint.name, "model"):
+        loading: dict[str, Any] = {} if checkpoint.gguf_file else {"use_safetensors": True}
+        model, info = AutoModelForCausalLM.from_pretrained(
+            *_place(checkpoint),
+            **_gguf(checkpoint),
+            **loading,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    _refuse_random_parameters(checkpoint, model, info)
+    model.eval().to(device)
+    return LoadedModel(
+        model=model,
+        architecture=type(model).__name__,
+        parameters=model.num_parameters(),
+        context_length=_context_length(model.config),
+    )
+
+
+def _refuse_random_parameters(checkpoint: Checkpoint, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    missing = sorted(info["missing_keys"])
+    mismatched = sorted(info["mismatched_keys"])
+    if missing or mismatched:
+        raise InputError(
+            f"{checkpoint.name}: {type(model).__name__} lacks {len(missing) + len(mismatched)} of its weights in "
+            f"the file, {(missing + mismatched)[0]} for one; expected a whole model with a causal "
+            "language-modelling head (saved from ...ForCausalLM)"
+        )
+
+
+def _place(checkpoint: Checkpoint) -> tuple[str]:
+    """What from_pretrained is given: a folder on this machine."""
+    return (checkpoint.source,) if checkpoint.gguf_file else (str(_folder(checkpoint)),)
+
+
+def _gguf(checkpoint: Checkpoint) -> dict[str, str]:
+    return {"gguf_file": checkpoint.gguf_file} if checkpoint.gguf_file else {}
+
+
+def _context_length(config: Any) -> int | None:
+    """How many tokens the model was made for; None where nothing bounds it (state-space models)."""
+    text = config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len"):
+        length = getattr(text, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    return None
+
+
+@contextlib.contextmanager
+def _hub_errors(name: str) -> Generator[None]:
+    """Errors of the hub client as one line each."""
+    try:
+        yield
+    except Exception as error:
+        kind = type(error).__name__
+        if not _is_hub_error(error):
+            raise
+        raise InputError(
+            f"{name}: not a local folder, and the hub did not give it ({kind}: {first_line(error)}); "
+            "check the name and revision, the network, and HF_TOKEN for a gated model"
+        ) from None
+
+
+def _is_hub_error(error: Exception) -> bool:
+    module = type(error).__module__.partition(".")[0]
+    return module in ("huggingface_hub", "httpx", "httpx2", "requests") or isinstance(
+        error, OSError | ValueError
+    )
+
+
+@contextlib.contextmanager
+def _load_errors(name: str, part: str) -> Generator[None]:
+    """Errors of transformers and safetensors on a damaged or foreign checkpoint as one line each."""
+    try:
+        # GGUF loading draws a bar that transformers' own switch does not reach.
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    except (RBridgeError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{name}: its {part} cannot be loaded ({type(error).__name__}: {first_line(error)}); "
+            "expected a whole checkpoint of a causal language model that this transformers knows"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's text cut to one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else "no message"

@@ -1,0 +1,126 @@
+"""What the proxy reads for one trace, and which of its tokens are scored (interfaces.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rbridge.align import check_tokens, reasoning_confidence, spread, trace_spans
+from rbridge.benchmarks import build_prompt
+from rbridge.errors import AlignmentError, InputError
+from rbridge.records import Skip, Trace, TraceKey
+from rbridge.scoring.tokenizer import ProxyTokenizer
+
+NORMALISED = "normalised"
+TOO_LONG = "too long"
+NO_CONTEXT = "no context before the first token"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One trace in a proxy's tokens.
+
+    Attributes:
+        key: the trace.
+        shots: worked examples in front, after dropping what did not fit.
+        ids: prefix, prompt and ``" " + R``, as fed.
+        scored: positions in ``ids`` of the tokens that hold bytes of R, ascending.
+        start, end: their half-open byte spans in R.
+        weight: their raw weights, or None where the trace has no pieces.
+        weight_source: whose confidence they are.
+        num_bytes: UTF-8 bytes of R.
+    """
+
+    key: TraceKey
+    shots: int
+    ids: tuple[int, ...]
+    scored: Int[np.ndarray, " tokens"]
+    start: Int[np.ndarray, " tokens"]
+    end: Int[np.ndarray, " tokens"]
+    weight: Float[np.ndarray, " tokens"] | None
+    weight_source: str | None
+    num_bytes: int
+
+
+def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
+    """The prompts to try, longest first: ``shots`` worked examples, then fewer, down to none.
+
+    Args:
+        trace: with its question resolved, or with a prompt of its own.
+        shots: worked examples asked for.
+
+    Raises:
+        InputError: worked examples were asked for and there are none for this trace.
+    """
+    if trace.prompt is not None:
+        if shots:
+            raise InputError(
+                f"{trace.key}: has a prompt of its own, so no worked examples can be put before it: use --shots 0"
+            )
+        return [(0, trace.prompt)]
+    assert trace.question is not None  # resolve_questions has filled it
+    return [
+        (k, build_prompt(trace.key.benchmark, trace.question, trace.choices, shots=k))
+        for k in range(shots, -1, -1)
+    ]
+
+
+def encode_trace(
+    trace: Trace, tokenizer: ProxyTokenizer, *, shots: int, context_length: int | None
+) -> Encoded | Skip:
+    """One trace in a proxy's tokens, or the reason why it cannot be scored.
+
+    Args:
+        trace: with its question resolved, or with a prompt of its own.
+        tokenizer: the proxy's.
+        shots: worked examples asked for; dropped from the front where the context is short.
+        context_length: most tokens the proxy takes, or None.
+
+    Returns:
+        The encoded trace, or a skip.
+
+    Raises:
+        InputError: worked examples were asked for and there are none for this trace.
+    """
+    reasoning = trace.reasoning.encode()
+    candidates = prompts(trace, shots)
+    if any(tokenizer.normalises(text) for text in (f" {trace.reasoning}", candidates[-1][1])):
+        return Skip(trace.key, NORMALISED)
+    try:
+        continuation = tokenizer.encode(f" {trace.reasoning}")
+        spans = trace_spans(tokenizer.spell(continuation), reasoning)
+        fitting = _fitting_prompt(candidates, tokenizer, len(continuation), context_length)
+    except AlignmentError as error:
+        return Skip(trace.key, str(error), refused=True)
+    if fitting is None:
+        return Skip(trace.key, TOO_LONG)
+    kept, context = fitting
+    scored = len(context) + spans.index
+    if scored[0] == 0:
+        return Skip(trace.key, NO_CONTEXT)
+    confidence = reasoning_confidence(trace)
+    return Encoded(
+        key=trace.key,
+        shots=kept,
+        ids=(*context, *continuation),
+        scored=scored,
+        start=spans.start,
+        end=spans.end,
+        weight=None if confidence is None else spread(confidence, spans.start, spans.end),
+        weight_source=trace.weight_source,
+        num_bytes=len(reasoning),
+    )
+
+
+def _fitting_prompt(
+    candidates: list[tuple[int, str]], tokenizer: ProxyTokenizer, num_trace: int, context_length: int | None
+) -> tuple[int, list[int]] | None:
+    """The first prompt that fits with the trace behind it, as shots and ids, or None."""
+    for shots, prompt in candidates:
+        ids = tokenizer.encode(prompt)
+        check_tokens(b"".join(tokenizer.spell(ids)), prompt.encode())
+        if context_length is None or len(tokenizer.prefix_ids) + len(ids) + num_trace <= context_length:
+            return shots, [*tokenizer.prefix_ids, *ids]
+    return None

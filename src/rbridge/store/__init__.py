@@ -1,0 +1,1 @@
+"""Files: trace bundles, score runs, tables of observations. Written whole or not at all."""

@@ -1,0 +1,87 @@
+"""Write a file or folder so that a reader sees all of it or nothing, whenever the writer dies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rbridge.errors import InputError
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def new_folder(path: Path) -> Generator[Path]:
+    """A scratch folder beside ``path`` that becomes ``path`` when the block ends well.
+
+    Raises:
+        InputError: ``path`` exists and is not an empty folder: nothing is ever overwritten.
+    """
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+        _sync_folder(scratch)
+        scratch.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise where something stands at ``path`` already.
+
+    Raises:
+        InputError: it does.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: exists already; name another place or delete it")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``path`` atomically: into a file beside it, to the disk, then renamed over it."""
+    scratch = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON document atomically; NaN and infinities are refused, never written."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_json(value: object) -> str:
+    """SHA-256 of a value as canonical JSON (sorted keys, no spaces), hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""Traces in and out: the exchange JSONL, the shipped starter bundle, teacher-forced weights."""
