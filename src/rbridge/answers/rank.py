@@ -156,11 +156,10 @@ def _target_lower(question: RankQuestion) -> bool:
 
 
 def _seed_note(ranking: Ranking) -> tuple[str, ...]:
-    fewest = min(row.num_seeds for row in ranking.order)
-    if "seeds" in ranking.resampled and fewest > 1:
-        return ()
     if not ranking.resampled:
         return ()
+    if "seeds" in ranking.resampled:
+        return ("seed noise is pooled over recipes: taken to be alike for all",)
     return (
-        "conditional on these checkpoints: a recipe with one seed shows nothing of the variation between seeds",
+        "conditional on these checkpoints: one seed a recipe shows nothing of the variation between seeds",
     )

@@ -11,11 +11,17 @@ from rbridge.rank.replicates import Replicates
 def resample_means(
     replicates: Replicates, *, resamples: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "resamples recipes"]:
-    """Recipe means under resampling: the same items for all recipes, seeds within each recipe.
+    """Recipe means under resampling: the same items for all recipes, and seeds.
 
-    Of n units, n - 1 are drawn with replacement. Drawing n would understate the variance of a mean
-    by the factor (n - 1) / n, which is a half at the two seeds that teams can afford (Rao and Wu
-    1988, "Resampling inference with complex survey data", with m = n - 1).
+    Items: n - 1 of n are drawn with replacement, since drawing n would understate the variance of a
+    mean by the factor (n - 1) / n (Rao and Wu 1988, with m = n - 1).
+
+    Seeds: each seed's deviation from its recipe's mean, times the root of n / (n - 1), goes into
+    one pool for all recipes; a recipe's mean is moved by the mean of as many draws as it has seeds.
+    Teams can afford two or three seeds, and the range of a recipe's own two holds the truth half of
+    the time. Pooling takes seed noise to be alike across recipes, and lends it to a recipe with one
+    seed. The pool knows that noise from few degrees of freedom, the sum of n - 1, so each resample
+    scales it by the root of df / chi2(df): intervals then widen as Student's t does.
 
     Args:
         replicates: at least one item and one row a recipe.
@@ -23,10 +29,17 @@ def resample_means(
         rng: source of randomness.
 
     Returns:
-        One row a resample. A single item, or a recipe's single seed, is never resampled.
+        One row a resample. A single item is never resampled, nor are seeds where no recipe has two.
     """
     by_row = _item_means(replicates.values, resamples, rng)
-    return np.stack([_seed_means(by_row[:, rows], rng) for rows in replicates.rows()], axis=1)
+    rows = replicates.rows()
+    means = np.stack([by_row[:, of_recipe].mean(axis=1) for of_recipe in rows], axis=1)
+    pool = _seed_deviations(by_row, rows)
+    if pool is None:
+        return means
+    moved = np.stack([_mean_of_draws(pool, len(of_recipe), rng) for of_recipe in rows], axis=1)
+    freedom = sum(len(of_recipe) - 1 for of_recipe in rows)
+    return means + moved * np.sqrt(freedom / rng.chisquare(freedom, size=(resamples, 1)))
 
 
 def _item_means(
@@ -40,11 +53,21 @@ def _item_means(
     return counts @ values.T / (num_items - 1)
 
 
-def _seed_means(
-    by_seed: Float[np.ndarray, "resamples seeds"], rng: np.random.Generator
+def _seed_deviations(
+    by_row: Float[np.ndarray, "resamples replicates"], rows: list[list[int]]
+) -> Float[np.ndarray, "resamples deviations"] | None:
+    """Deviations of seeds from their recipes' means, scaled to the variance of a seed; None without."""
+    deviations = [
+        (by_row[:, of_recipe] - by_row[:, of_recipe].mean(axis=1, keepdims=True))
+        * np.sqrt(len(of_recipe) / (len(of_recipe) - 1))
+        for of_recipe in rows
+        if len(of_recipe) > 1
+    ]
+    return np.concatenate(deviations, axis=1) if deviations else None
+
+
+def _mean_of_draws(
+    pool: Float[np.ndarray, "resamples deviations"], num_draws: int, rng: np.random.Generator
 ) -> Float[np.ndarray, " resamples"]:
-    resamples, num_seeds = by_seed.shape
-    if num_seeds == 1:
-        return by_seed[:, 0]
-    counts = rng.multinomial(num_seeds - 1, np.full(num_seeds, 1 / num_seeds), size=resamples)
-    return (counts * by_seed).sum(axis=1) / (num_seeds - 1)
+    drawn = rng.integers(pool.shape[1], size=(pool.shape[0], num_draws))
+    return np.take_along_axis(pool, drawn, axis=1).mean(axis=1)

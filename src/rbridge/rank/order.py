@@ -84,7 +84,7 @@ def rank_recipes(
         level: confidence.
 
     Returns:
-        The ranking. Where a recipe has one row and there is one item, nothing can be resampled:
+        The ranking. Where there is one item and no recipe has two seeds, nothing can be resampled:
         intervals, rank sets and win probabilities are then None, with the reason.
     """
     means = replicates.means()
@@ -92,7 +92,7 @@ def rank_recipes(
     order = np.lexsort((np.arange(len(means)), ranks))
     num_seeds = [len(rows) for rows in replicates.rows()]
     resampled = _what_varies(replicates.num_items, num_seeds)
-    if replicates.num_items == 1 and min(num_seeds) == 1:
+    if not resampled:
         rows = [
             RankedRecipe(
                 recipe=replicates.names[i],

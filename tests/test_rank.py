@@ -1,0 +1,197 @@
+"""Ranking against scipy, hand arithmetic and simulation."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
+from scipy.stats import t as t_distribution
+
+from rbridge.rank import (
+    Replicates,
+    agreement,
+    decision_accuracy,
+    one_seed_decision_accuracy,
+    rank_recipes,
+    resample_means,
+)
+
+vectors = st.integers(2, 12).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-5, 5), min_size=n, max_size=n).map(np.array)] * 2)
+)
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _replicates(values: dict[str, list[list[float]]]) -> Replicates:
+    return Replicates(
+        recipes=tuple(name for name, rows in values.items() for _ in rows),
+        seeds=tuple(str(seed) for rows in values.values() for seed in range(len(rows))),
+        values=np.array([row for rows in values.values() for row in rows], dtype=np.float64),
+    )
+
+
+@given(vectors)
+def test_decision_accuracy_is_a_count_over_pairs(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Each pair is right, wrong, or tied and worth a half."""
+    proxy, target = (side.astype(np.float64) for side in pair)
+    score = 0.0
+    pairs = list(itertools.combinations(range(len(proxy)), 2))
+    for i, j in pairs:
+        product = (proxy[i] - proxy[j]) * (target[i] - target[j])
+        score += 0.5 if product == 0 else float(product > 0)
+    assert decision_accuracy(proxy, target) == pytest.approx(score / len(pairs))
+    assert decision_accuracy(-proxy, target) == pytest.approx(1 - score / len(pairs))
+    assert decision_accuracy(np.full(len(proxy), 3.0), target) == 0.5
+
+
+@given(vectors)
+def test_tau_is_scipys_and_a_constant_has_none(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Kendall's tau-b, and None with its reason where one side is constant."""
+    proxy, target = (side.astype(np.float64) for side in pair)
+    found = agreement(proxy, target, one_seed=None, num_seeds=0, rng=_rng(), resamples=100)
+    if np.ptp(proxy) == 0 or np.ptp(target) == 0:
+        assert found.kendall_tau is None
+        assert found.reason == "constant"
+    else:
+        assert found.kendall_tau == pytest.approx(kendalltau(proxy, target).statistic)
+    n = len(proxy)
+    assert found.num_pairs == n * (n - 1) // 2
+    ties = sum(proxy[i] == proxy[j] or target[i] == target[j] for i, j in itertools.combinations(range(n), 2))
+    assert found.num_ties == ties
+
+
+def test_without_ties_tau_is_twice_decision_accuracy_less_one() -> None:
+    """The identity that ties would break."""
+    rng = _rng()
+    proxy, target = rng.normal(size=25), rng.normal(size=25)
+    found = agreement(proxy, target, one_seed=None, num_seeds=0, rng=rng)
+    assert found.kendall_tau == pytest.approx(2 * decision_accuracy(proxy, target) - 1)
+    assert found.num_pairs == 300
+
+
+def test_one_seed_accuracy_is_the_mean_over_seeds() -> None:
+    """Two seeds, one of which has the order wrong."""
+    replicates = _replicates({"a": [[1.0], [3.0]], "b": [[2.0], [2.0]]})
+    target = np.array([2.0, 1.0])  # a is better; the metric is a loss
+    assert one_seed_decision_accuracy(replicates, target, lower_is_better=True) == (0.5, 2)
+
+
+def test_seeds_that_not_every_recipe_has_are_left_out() -> None:
+    """Only common seeds make a ranking."""
+    replicates = _replicates({"a": [[1.0], [3.0]], "b": [[2.0]]})
+    assert one_seed_decision_accuracy(replicates, np.array([2.0, 1.0]), lower_is_better=True) == (1.0, 1)
+
+
+def test_order_is_by_mean_with_ties_sharing_the_better_rank() -> None:
+    """Best first in the metric's direction."""
+    replicates = _replicates({"a": [[1.0, 3.0]], "b": [[0.0, 1.0]], "c": [[4.0, 0.0]]})
+    order = rank_recipes(replicates, lower_is_better=True, rng=_rng()).order
+    assert [(row.recipe, row.rank) for row in order] == [("b", 1), ("a", 2), ("c", 2)]
+    order = rank_recipes(replicates, lower_is_better=False, rng=_rng()).order
+    assert [(row.recipe, row.rank) for row in order] == [("a", 1), ("c", 1), ("b", 3)]
+
+
+def test_one_value_a_recipe_has_no_interval_and_says_why() -> None:
+    """Nothing can be resampled."""
+    ranking = rank_recipes(_replicates({"a": [[1.0]], "b": [[2.0]]}), lower_is_better=True, rng=_rng())
+    assert [row.reason for row in ranking.order] == ["no replicates"] * 2
+    assert all(row.interval is None and row.rank_set is None for row in ranking.order)
+    assert ranking.win_probability is None
+
+
+def test_recipes_far_apart_are_told_apart_and_equal_ones_are_not() -> None:
+    """Rank sets are tight where the data are clear and wide where they are not."""
+    rng = np.random.default_rng(1)
+    item = rng.normal(size=200)
+    values = {
+        "best": [(item + rng.normal(scale=0.1, size=200) - 1).tolist()],
+        "twin": [(item + rng.normal(scale=0.1, size=200)).tolist()],
+        "other": [(item + rng.normal(scale=0.1, size=200)).tolist()],
+    }
+    ranking = rank_recipes(_replicates(values), lower_is_better=True, rng=_rng())
+    sets = {row.recipe: row.rank_set for row in ranking.order}
+    assert sets == {"best": (1, 1), "twin": (2, 3), "other": (2, 3)}
+    assert {row.recipe: row.tied_with for row in ranking.order}["twin"] == ("other",)
+    assert ranking.win_probability is not None
+    wins = ranking.win_probability
+    assert wins + wins.T == pytest.approx(np.ones((3, 3)))
+    assert wins[0, 1] == 1.0
+
+
+def test_resampled_items_vary_as_the_mean_does() -> None:
+    """Even at four items the variance of resampled means is s^2 / n."""
+    values = np.random.default_rng(2).normal(size=(1, 4))
+    drawn = resample_means(Replicates(("a",), ("0",), values), resamples=200_000, rng=_rng())[:, 0]
+    assert drawn.mean() == pytest.approx(values.mean(), abs=4 * drawn.std() / 400)
+    assert drawn.var() == pytest.approx(values.var(ddof=1) / 4, rel=0.02)
+
+
+def test_resampled_seeds_vary_as_students_t_does() -> None:
+    """Many recipes of two seeds: 2.5 % and 97.5 % quantiles are the pooled t interval's."""
+    values = np.random.default_rng(2).normal(size=(40, 1))
+    names = tuple(str(i // 2) for i in range(40))
+    replicates = Replicates(names, ("0", "1") * 20, values)
+    drawn = resample_means(replicates, resamples=200_000, rng=_rng())[:, 0]
+    pooled = np.sqrt((np.diff(values[:, 0].reshape(20, 2)) ** 2 / 2).mean())  # 20 degrees of freedom
+    half = t_distribution.ppf(0.975, 20) * pooled / np.sqrt(2)
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(
+        values[:2].mean() + np.array([-half, half]), abs=0.1
+    )
+
+
+def test_rank_sets_hold_for_all_recipes_at_once() -> None:
+    """Simulated with known order: all true ranks lie in their sets in about 95 % of studies."""
+    truth = np.array([0.0, 0.0, 0.15, 0.3])
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        item = rng.normal(size=60)
+        values = truth[:, None] + item + rng.normal(scale=0.5, size=(4, 60))
+        ranking = rank_recipes(
+            Replicates(("0", "1", "2", "3"), (None,) * 4, values),
+            lower_is_better=True,
+            rng=rng,
+            resamples=400,
+        )
+        sets = {int(row.recipe): row.rank_set for row in ranking.order}
+        # The two equal recipes may take rank 1 or 2 in any order, so both must stay possible.
+        inside = [sets[0] is not None and sets[0][0] == 1 and sets[0][1] >= 2]
+        inside += [sets[1] is not None and sets[1][0] == 1 and sets[1][1] >= 2]
+        inside += [sets[i] is not None and sets[i][0] <= i + 1 <= sets[i][1] for i in (2, 3)]
+        held += all(inside)
+    assert held >= 182  # 95 % of 200 is 190; three standard errors below is 181
+
+
+def test_intervals_at_two_seeds_cover_the_truth() -> None:
+    """Eight recipes of two seeds each: 95 % intervals hold their true means 93 to 97 % of the time."""
+    rng = np.random.default_rng(4)
+    truth = np.repeat(np.linspace(0, 1, 8), 2)
+    names = tuple(str(i // 2) for i in range(16))
+    held = []
+    for _ in range(300):
+        values = (truth + rng.normal(scale=0.3, size=16))[:, None]
+        ranking = rank_recipes(
+            Replicates(names, ("0", "1") * 8, values), lower_is_better=True, rng=rng, resamples=400
+        )
+        for row in ranking.order:
+            assert row.interval is not None
+            held.append(row.interval[0] <= truth[2 * int(row.recipe)] <= row.interval[1])
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_a_recipe_with_one_seed_is_lent_the_others_noise() -> None:
+    """Its interval is root two times as wide as that of a recipe with two."""
+    rng = np.random.default_rng(5)
+    values = {str(i): rng.normal(size=(2, 1)).tolist() for i in range(60)} | {"one": [[50.0]]}
+    rows = {
+        row.recipe: row for row in rank_recipes(_replicates(values), lower_is_better=True, rng=_rng()).order
+    }
+    widths = {name: row.interval[1] - row.interval[0] for name, row in rows.items() if row.interval}
+    assert widths["one"] == pytest.approx(widths["0"] * 2**0.5, rel=0.15)
