@@ -25,6 +25,7 @@ app = App(
     help="Rank pre-training datasets by small proxies' likelihood of a frontier model's reasoning.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # run() says what is kept
 )
 app.command(score)
 app.command(show)

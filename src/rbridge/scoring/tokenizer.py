@@ -25,13 +25,19 @@ class ProxyTokenizer:
         """Take over a transformers tokenizer; ``where`` names it in errors.
 
         Raises:
-            InputError: it has no fast (`tokenizers`) backend.
+            InputError: it has no fast (`tokenizers`) backend, or no vocabulary: transformers makes an
+                empty tokenizer where a checkpoint has no tokenizer files.
         """
         backend = getattr(loaded, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise InputError(
                 f"{where}: the tokenizer {type(loaded).__name__} has no fast backend; "
                 "save it as tokenizer.json with transformers' convert_slow_tokenizer and score again"
+            )
+        if not backend.get_vocab_size(with_added_tokens=False):
+            raise InputError(
+                f"{where}: its tokenizer has no vocabulary; expected tokenizer.json (or tokenizer.model) beside "
+                "the weights: copy the tokenizer's files into the checkpoint"
             )
         definition = backend.to_str()
         self.sha256 = hashlib.sha256(definition.encode()).hexdigest()

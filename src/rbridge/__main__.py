@@ -1,0 +1,5 @@
+"""``python -m rbridge``."""
+
+from rbridge.cli import main
+
+main()
