@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -121,6 +122,17 @@ def test_weights_that_do_not_differ_are_all_one_and_flagged(spread_: float, cons
     assert values.rbridge == pytest.approx(2.0 if constant else 1.5)
 
 
+def test_shuffled_is_the_mean_over_all_orders() -> None:
+    """Every permutation of four weights, one by one."""
+    nll, weight = [1.0, 2.5, 0.5, 4.0], [0.1, 0.9, 0.4, 0.3]
+    every = [
+        trace_values(_tokens(nll, list(order)), benchmark_range=(0.0, 1.0)).rbridge
+        for order in itertools.permutations(weight)
+    ]
+    found = trace_values(_tokens(nll, weight), benchmark_range=(0.0, 1.0)).rbridge_shuffled
+    assert found == pytest.approx(np.mean(every))
+
+
 def test_without_weights_only_plain_losses_have_values() -> None:
     """Missing is None, never 0 or 1."""
     values = trace_values(_tokens([1.0, 2.0], None))
@@ -128,6 +140,7 @@ def test_without_weights_only_plain_losses_have_values() -> None:
     assert values.rbridge_benchmark_minmax is None
     assert values.rbridge_unnormalised is None
     assert values.rbridge_per_byte is None
+    assert values.rbridge_shuffled is None
     assert values.trace_nll == 1.5
 
 

@@ -15,6 +15,7 @@ from rbridge.rank import (
     Replicates,
     agreement,
     decision_accuracy,
+    gain_interval,
     one_seed_decision_accuracy,
     rank_recipes,
     resample_means,
@@ -195,3 +196,16 @@ def test_a_recipe_with_one_seed_is_lent_the_others_noise() -> None:
     }
     widths = {name: row.interval[1] - row.interval[0] for name, row in rows.items() if row.interval}
     assert widths["one"] == pytest.approx(widths["0"] * 2**0.5, rel=0.15)
+
+
+def test_a_gain_is_paired_over_recipes() -> None:
+    """A proxy against itself gains nothing, surely; against noise it gains, with an interval above zero."""
+    rng = _rng()
+    target = rng.normal(size=40)
+    good, noise = target + rng.normal(scale=0.2, size=40), rng.normal(size=40)
+    assert gain_interval(good, good, target, rng=_rng()) == (0.0, (0.0, 0.0))
+    difference, interval = gain_interval(good, noise, target, rng=_rng())
+    assert difference == pytest.approx(decision_accuracy(good, target) - decision_accuracy(noise, target))
+    assert interval is not None
+    assert 0 < interval[0] < difference < interval[1]
+    assert gain_interval(good[:3], noise[:3], target[:3], rng=_rng())[1] is None

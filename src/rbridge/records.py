@@ -23,6 +23,10 @@ class TraceKey:
     def __str__(self) -> str:
         return f"{self.benchmark}/{self.problem_id}/{self.voice}"
 
+    def answers_to(self, name: str) -> bool:
+        """Whether a user means this trace: by problem, benchmark/problem, or all three."""
+        return name in (self.problem_id, f"{self.benchmark}/{self.problem_id}", str(self))
+
 
 @dataclass(frozen=True)
 class Pieces:

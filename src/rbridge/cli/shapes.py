@@ -112,7 +112,7 @@ def token_documents(runs: Sequence[Run], trace: str) -> list[dict[str, Any]]:
         {**_identity(run), "benchmark": one.key.benchmark, "problem_id": one.key.problem_id, **token}
         for run in runs
         for one in run.scored()
-        if trace in (one.key.problem_id, f"{one.key.benchmark}/{one.key.problem_id}", str(one.key))
+        if one.key.answers_to(trace)
         for token in _tokens(one)
     ]
     if not found:

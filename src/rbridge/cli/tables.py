@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.text import Text
+
+from rbridge.align import reasoning_confidence
 from rbridge.cli.output import figure, interval, print_table, say
 from rbridge.cli.shapes import score_rows
+from rbridge.records import Trace
 
 if TYPE_CHECKING:
     from rbridge.answers.rank import RankedGroup
@@ -94,6 +99,38 @@ def print_tokens(documents: Iterable[Mapping[str, Any]]) -> None:
             for row in documents
         ],
     )
+
+
+def print_trace(trace: Trace) -> None:
+    """A trace's text, each byte's character shaded by the probability of the piece that holds it."""
+    confidence = reasoning_confidence(trace)
+    whose = {None: "no weights", "self": "the writer's own probabilities"}.get(
+        trace.weight_source, f"weights: {trace.weight_source}, not the writer"
+    )
+    console = Console(highlight=False)
+    console.print(Text(f"{trace.key}  answer {trace.answer or '–'}  ({whose})", style="bold"))
+    if trace.prompt or trace.question:
+        console.print(Text("".join(map(_visible, trace.prompt or trace.question)), style="dim"))
+    text, at = Text(), 0
+    for char in trace.reasoning:
+        probability = None if confidence is None else float(confidence[at])
+        text.append(_visible(char), style=_shade(probability))
+        at += len(char.encode())
+    console.print(text)
+    console.print()
+
+
+def _visible(char: str) -> str:
+    """A control character as its picture: a trace must not steer the terminal it is shown in."""
+    return chr(0x2400 + ord(char)) if ord(char) < 32 and char not in "\n\t" else char
+
+
+def _shade(probability: float | None) -> str:
+    """Grey background where the weight model was sure, none where it was not."""
+    if probability is None:
+        return ""
+    level = round(235 + 14 * probability)  # 235 to 249: the terminal's 256-colour greys
+    return f"on color({level}) {'black' if probability > 0.5 else 'white'}"
 
 
 def print_rankings(groups: Sequence[RankedGroup]) -> None:

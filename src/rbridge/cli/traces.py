@@ -100,6 +100,37 @@ def export(bundle: str, *, out: Annotated[str, Parameter(name=["--out", "-o"])])
 
 
 @traces.command
+def show(bundle: str, problem_id: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show one trace: its text, each piece shaded by the weight model's probability.
+
+    Example: rbridge traces show starter 428
+
+    Parameters
+    ----------
+    bundle
+        A folder, or "starter".
+    problem_id
+        The trace's problem_id, or benchmark/problem_id, or benchmark/problem_id/voice.
+    json
+        Print the trace as exchange JSONL.
+    """
+    from rbridge.cli.tables import print_trace
+    from rbridge.errors import InputError
+    from rbridge.traces.exchange import export_lines
+    from rbridge.traces.named import open_bundle
+
+    found = [trace for trace in open_bundle(bundle).traces if trace.key.answers_to(problem_id)]
+    if not found:
+        raise InputError(f"{problem_id}: no such trace in {bundle}; see rbridge traces export {bundle} -o -")
+    if json:
+        sys.stdout.writelines(f"{line}\n" for line in export_lines(found))
+        return 0
+    for trace in found:
+        print_trace(trace)
+    return 0
+
+
+@traces.command
 def weigh(
     bundle: str,
     *,

@@ -43,6 +43,10 @@ METRICS: tuple[Metric, ...] = (
         "rbridge_per_byte", "lower", "nats/byte",
         "sum of loss x MinMax(frontier confidence) over the trace's bytes", weighted=True,
     ),
+    Metric(
+        "rbridge_shuffled", "lower", "nats/token",
+        "control: rbridge with its weights in random order (the mean over all orders)", weighted=True,
+    ),
     Metric("trace_nll", "lower", "nats/token", "R^phi: mean loss over the trace's tokens, every weight 1"),
     Metric("trace_bits_per_byte", "lower", "bits/byte", "loss on the trace in bits, over its bytes"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),

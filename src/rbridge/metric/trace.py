@@ -27,6 +27,8 @@ class TraceValues:
         rbridge_benchmark_minmax: nats per token, MinMax over the benchmark.
         rbridge_unnormalised: nats per token, weights as they are.
         rbridge_per_byte: nats per byte, MinMax over the trace.
+        rbridge_shuffled: nats per token, the mean of rbridge over all orders of its weights: a control
+            that keeps the weights and takes away which token each belongs to.
         constant_weights: the trace's weights are all equal, so that MinMax made them 1.
     """
 
@@ -38,6 +40,7 @@ class TraceValues:
     rbridge_benchmark_minmax: float | None
     rbridge_unnormalised: float | None
     rbridge_per_byte: float | None
+    rbridge_shuffled: float | None
     constant_weights: bool
 
 
@@ -83,11 +86,13 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
             rbridge_benchmark_minmax=None,
             rbridge_unnormalised=None,
             rbridge_per_byte=None,
+            rbridge_shuffled=None,
             constant_weights=False,
         )
     weight = tokens.weight.astype(np.float64)
     low, high = float(weight.min()), float(weight.max())
-    weighted = math.fsum(nll * minmax_weights(weight, low, high))
+    what = minmax_weights(weight, low, high)
+    weighted = math.fsum(nll * what)
     assert benchmark_range is not None  # a benchmark with a weighted trace has a range
     return TraceValues(
         **plain,
@@ -95,5 +100,6 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
         rbridge_benchmark_minmax=math.fsum(nll * minmax_weights(weight, *benchmark_range)) / num_tokens,
         rbridge_unnormalised=math.fsum(nll * weight) / num_tokens,
         rbridge_per_byte=weighted / tokens.num_bytes,
+        rbridge_shuffled=total / num_tokens * (math.fsum(what) / num_tokens),
         constant_weights=high - low < CONSTANT,
     )

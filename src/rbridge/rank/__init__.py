@@ -1,6 +1,12 @@
 """Order recipes by a metric, say how sure, and hold the order against known targets."""
 
-from rbridge.rank.agreement import Agreement, agreement, decision_accuracy, one_seed_decision_accuracy
+from rbridge.rank.agreement import (
+    Agreement,
+    agreement,
+    decision_accuracy,
+    gain_interval,
+    one_seed_decision_accuracy,
+)
 from rbridge.rank.bootstrap import resample_means
 from rbridge.rank.order import RankedRecipe, Ranking, rank_recipes
 from rbridge.rank.replicates import Replicates
@@ -12,6 +18,7 @@ __all__ = [
     "Replicates",
     "agreement",
     "decision_accuracy",
+    "gain_interval",
     "one_seed_decision_accuracy",
     "rank_recipes",
     "resample_means",

@@ -129,6 +129,34 @@ def _recipe_interval(
     return float(low), float(high)
 
 
+def gain_interval(
+    proxy: Float[np.ndarray, " recipes"],
+    other: Float[np.ndarray, " recipes"],
+    target: Float[np.ndarray, " recipes"],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, tuple[float, float] | None]:
+    """How much better one proxy's decision accuracy is than another's, on the same recipes.
+
+    Args:
+        proxy, other: two proxies' values, higher is better.
+        target: higher is better, same recipes.
+        rng: source of randomness.
+        resamples: of recipes, the same for both proxies.
+        level: of the interval.
+
+    Returns:
+        The difference, and its percentile interval; None below four recipes.
+    """
+    difference = decision_accuracy(proxy, target) - decision_accuracy(other, target)
+    if len(target) < 4:
+        return difference, None
+    scores = _pair_scores(proxy, target) - _pair_scores(other, target)
+    return difference, _recipe_interval(scores, rng, resamples, level)
+
+
 def one_seed_decision_accuracy(
     replicates: Replicates, target: Float[np.ndarray, " recipes"], *, lower_is_better: bool
 ) -> tuple[float | None, int]:
