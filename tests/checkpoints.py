@@ -239,8 +239,8 @@ def gemma_style() -> PreTrainedTokenizerFast:
     return whole(core, bos_token="<bos>", eos_token="<eos>", unk_token="<unk>", pad_token="<pad>")
 
 
-def unigram_style() -> PreTrainedTokenizerFast:
-    """Unigram with a byte fallback, NFKC and runs of spaces made one: it changes many a text."""
+def unigram(first: list[str]) -> Tokenizer:
+    """Unigram with a byte fallback; its vocabulary begins with these pieces, of score 0."""
     trained = Tokenizer(models.Unigram())
     trained.normalizer = normalizers.NFKC()
     trained.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="always")
@@ -248,24 +248,34 @@ def unigram_style() -> PreTrainedTokenizerFast:
         vocab_size=200, special_tokens=[], show_progress=False, max_piece_length=8
     )
     trained.train_from_iterator([line.replace("  ", "") for line in LINES], trainer)
-    learnt = [
-        (piece, score)
-        for piece, score in json.loads(trained.to_str())["model"]["vocab"]
-        if ord(max(piece)) < 0x2600
-    ]
-    pieces = [("<unk>", 0.0), *((byte, -20.0) for byte in BYTES), *learnt]
+    learnt = json.loads(trained.to_str())["model"]["vocab"]
+    common = [(piece, score) for piece, score in learnt if ord(max(piece)) < 0x2600]
+    pieces = [*((piece, 0.0) for piece in first), *((byte, -20.0) for byte in BYTES), *common]
     core = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
-    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     core.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="always", split=True)
     core.decoder = decoders.Sequence(
         [decoders.ByteFallback(), decoders.Metaspace("▁", prepend_scheme="always")]
     )
     core.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return core
+
+
+def unigram_style() -> PreTrainedTokenizerFast:
+    """Unigram with NFKC and runs of spaces made one: it changes many a text; its template ends texts too."""
+    core = unigram(["<unk>"])
+    core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     core.post_processor = TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> $B:1 </s>",
-        special_tokens=[(x, core.token_to_id(x)) for x in ("<s>", "</s>")],
+        special_tokens=[(token, core.token_to_id(token)) for token in ("<s>", "</s>")],
     )
+    return whole(core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def unigram_control_style() -> PreTrainedTokenizerFast:
+    """Unigram whose model, as that of XLM-R or llm-jp, lists the control tokens among its pieces."""
+    core = unigram(["<unk>", "<s>", "</s>"])
+    core.post_processor = begins_with("<s>", core)
     return whole(core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
@@ -385,7 +395,54 @@ RECIPES = {
         {**GQA, "num_hidden_layers": 3, "full_attn_idxs": [1], "conv_L_cache": 3},
         bos="<|startoftext|>",
     ),
+    "falcon-h1": Recipe(
+        "falcon_h1",
+        codegen_style,
+        {
+            **GQA,
+            "head_dim": 16,
+            "mamba_d_ssm": 64,
+            "mamba_n_heads": 4,
+            "mamba_d_head": 16,
+            "mamba_d_state": 8,
+            "mamba_n_groups": 1,
+            "mamba_chunk_size": 16,
+            "lm_head_multiplier": 0.3,
+            "key_multiplier": 0.5,
+        },
+    ),
+    "qwen3-moe": Recipe(
+        "qwen3_moe",
+        qwen_style,
+        {**GQA, "head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+    ),
 }
+
+ROPE_BORDER = 64  # from this length on, "longrope" turns by other factors
+ODD_RECIPES = {  # each for a test of its own
+    "longrope": Recipe(
+        "phi3",
+        opt_style,
+        {
+            **GQA,
+            "pad_token_id": 1,
+            "original_max_position_embeddings": ROPE_BORDER,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "short_factor": [1.0] * 6,
+                "long_factor": [2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+                "original_max_position_embeddings": ROPE_BORDER,
+            },
+        },
+        bos="</s>",
+    ),
+    "unigram-control": Recipe("llama", unigram_control_style, GQA, bos="<s>"),
+    "short": Recipe(
+        "gpt2", gpt2_style, {"n_embd": 48, "n_layer": 1, "n_head": 4, "n_positions": 64}, context=64
+    ),
+}
+EVERY_RECIPE = RECIPES | ODD_RECIPES
 
 
 def head_of(model: torch.nn.Module) -> torch.nn.Parameter:
@@ -408,10 +465,10 @@ def peaked(model: torch.nn.Module, vocabulary: int) -> torch.nn.Module:
 
 def build(name: str, folder: Path, seed: int = 0) -> Path:
     """Write the checkpoint of this name into `folder` and check what comes back."""
-    recipe = RECIPES[name]
+    recipe = EVERY_RECIPE[name]
     tokenizer = recipe.tokenizer()
     vocabulary = len(tokenizer)
-    torch.manual_seed(1000 * seed + list(RECIPES).index(name))
+    torch.manual_seed(1000 * seed + list(EVERY_RECIPE).index(name))
     config = AutoConfig.for_model(
         recipe.model_type,
         vocab_size=vocabulary + recipe.spare_rows,
@@ -447,7 +504,7 @@ def build(name: str, folder: Path, seed: int = 0) -> Path:
 
 def check(name: str, folder: Path) -> None:
     """The tokenizer in the folder is a fast one and puts before a text what was meant."""
-    recipe = RECIPES[name]
+    recipe = EVERY_RECIPE[name]
     loaded = AutoTokenizer.from_pretrained(folder)
     assert loaded.is_fast
     assert 300 <= len(loaded) <= 800, len(loaded)

@@ -347,7 +347,7 @@ def test_a_tokenizer_that_cannot_spell_a_trace_refuses_it_and_keeps_the_rest(
     assert {skip["problem_id"] for skip in row["skipped"]} == {"0", "1"}
     assert all("tokens stop spelling the text at byte" in skip["reason"] for skip in row["skipped"])
     assert row["num_scored"] == 3
-    assert "cannot spell 2 of the traces" in result.err.splitlines()[-1]
+    assert "cannot spell 2 of the traces (the others are scored and kept)" in result.err.splitlines()[-1]
 
 
 def test_long_traces_are_skipped_and_shots_dropped_from_the_front(

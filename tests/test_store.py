@@ -54,6 +54,7 @@ def manifest(key: str = "0" * 64, checkpoint: str = "ckpt/a", **other: object) -
         "shots": 0,
         "limit": None,
         "benchmarks": ["gsm8k"],
+        "num_scored": 1,
         "skipped": [],
         "versions": {},
         "created": "2026-01-01",

@@ -151,15 +151,21 @@ def _group(
 
 
 def _check_replicates(columns: Sequence[_Column]) -> None:
-    seen: dict[tuple[str, str | None], str] = {}
+    seen: dict[tuple[str, str | None], Run] = {}
     for column in columns:
-        name = column.run.manifest.checkpoint
-        twin = seen.setdefault((column.recipe, column.seed), name)
-        if twin != name:
+        twin = seen.setdefault((column.recipe, column.seed), column.run)
+        if twin is column.run:
+            continue
+        one, other = twin.manifest.checkpoint, column.run.manifest.checkpoint
+        if one == other:
             raise IncomparableRuns(
-                f"{twin} and {name} are both recipe {column.recipe!r}, seed {column.seed}: "
-                "label their seeds, or split them with --by size, tokens or step"
+                f"{one} was scored twice with other settings ({twin.folder.name}, {column.run.folder.name}): "
+                "delete the folder that is not wanted, or rank from folders of their own"
             )
+        raise IncomparableRuns(
+            f"{one} and {other} are both recipe {column.recipe!r}, seed {column.seed}: "
+            "label their seeds, or split them with --by size, tokens or step"
+        )
 
 
 def _targets(

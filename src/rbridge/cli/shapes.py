@@ -61,7 +61,12 @@ def _score_row(
 
 def _identity(run: Run) -> dict[str, Any]:
     labels = run.manifest.labels
-    return {"checkpoint": run.manifest.checkpoint, "recipe": labels.recipe, "seed": labels.seed}
+    return {
+        "checkpoint": run.manifest.checkpoint,
+        "run": run.folder.name,
+        "recipe": labels.recipe,
+        "seed": labels.seed,
+    }
 
 
 def item_documents(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,8 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
     Args:
         tokens: losses (nats) and raw weights of the T scored tokens, T at least 1.
         benchmark_range: smallest and largest raw weight over all scored tokens of this
-            checkpoint's scored traces of the benchmark; None where none of them has weights.
+            checkpoint's scored traces of the benchmark; None where it is not known, and then
+            ``rbridge_benchmark_minmax`` is None.
 
     Returns:
         Every variant; plain means over tokens, not divided by the sum of the weights.
@@ -93,11 +94,13 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
     low, high = float(weight.min()), float(weight.max())
     what = minmax_weights(weight, low, high)
     weighted = math.fsum(nll * what)
-    assert benchmark_range is not None  # a benchmark with a weighted trace has a range
+    over_benchmark = None
+    if benchmark_range is not None:
+        over_benchmark = math.fsum(nll * minmax_weights(weight, *benchmark_range)) / num_tokens
     return TraceValues(
         **plain,
         rbridge=weighted / num_tokens,
-        rbridge_benchmark_minmax=math.fsum(nll * minmax_weights(weight, *benchmark_range)) / num_tokens,
+        rbridge_benchmark_minmax=over_benchmark,
         rbridge_unnormalised=math.fsum(nll * weight) / num_tokens,
         rbridge_per_byte=weighted / tokens.num_bytes,
         rbridge_shuffled=total / num_tokens * (math.fsum(what) / num_tokens),

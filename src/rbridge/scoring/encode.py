@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from rbridge.align import check_tokens, reasoning_confidence, spread, trace_spans
+from rbridge.align import reasoning_confidence, spread, trace_spans
 from rbridge.benchmarks import build_prompt
 from rbridge.errors import AlignmentError, InputError
 from rbridge.records import Skip, Trace, TraceKey
 from rbridge.scoring.tokenizer import ProxyTokenizer
 
 NORMALISED = "normalised"
+CONTROL = "the tokenizer reads a control token in the text"
 TOO_LONG = "too long"
 NO_CONTEXT = "no context before the first token"
 
@@ -91,9 +92,11 @@ def encode_trace(
     try:
         continuation = tokenizer.encode(f" {trace.reasoning}")
         spans = trace_spans(tokenizer.spell(continuation), reasoning)
-        fitting = _fitting_prompt(candidates, tokenizer, len(continuation), context_length)
     except AlignmentError as error:
         return Skip(trace.key, str(error), refused=True)
+    fitting = _fitting_prompt(candidates, tokenizer, len(continuation), context_length)
+    if tokenizer.has_control(continuation):
+        return Skip(trace.key, CONTROL, refused=True)
     if fitting is None:
         return Skip(trace.key, TOO_LONG)
     kept, context = fitting
@@ -120,7 +123,6 @@ def _fitting_prompt(
     """The first prompt that fits with the trace behind it, as shots and ids, or None."""
     for shots, prompt in candidates:
         ids = tokenizer.encode(prompt)
-        check_tokens(b"".join(tokenizer.spell(ids)), prompt.encode())
         if context_length is None or len(tokenizer.prefix_ids) + len(ids) + num_trace <= context_length:
             return shots, [*tokenizer.prefix_ids, *ids]
     return None

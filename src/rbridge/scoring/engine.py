@@ -51,6 +51,7 @@ class Engine:
         embedding: Any = model.get_input_embeddings()
         self.vocabulary = int(embedding.weight.shape[0])  # ids must be below it
         self._head: Any = model.get_output_embeddings()
+        self.border = _border(model.config)
         self._split = False
         self._tolerance = TOLERANCE if self._float32() else HALF_TOLERANCE
         self.max_probe_difference = self._probe()
@@ -156,16 +157,37 @@ def _probe_ids(vocabulary: int) -> tuple[list[int], list[int]]:
     return long, long[3:14]
 
 
-def batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
+def _border(config: Any) -> int | None:
+    """The length at which a model computes positions in another way, or None.
+
+    Under "longrope" (Phi-3, Phi-4) transformers takes its rotary factors from the longest sequence
+    of a batch, so a sequence on this side must not stand in a batch with one on the other.
+    """
+    text = config.get_text_config()
+    parameters = getattr(text, "rope_parameters", None) or {}
+    if parameters.get("rope_type") != "longrope":
+        return None
+    return parameters.get("original_max_position_embeddings") or getattr(
+        text, "original_max_position_embeddings", text.max_position_embeddings
+    )
+
+
+def batches(lengths: Sequence[int], *, budget: int, border: int | None = None) -> Iterator[list[int]]:
     """Indices in batches of at most ``budget`` padded tokens, longest first.
 
     A function of the lengths alone, so that an interrupted run is cut in the same way again.
     A sequence longer than the budget is a batch of its own.
+
+    Args:
+        lengths: tokens of each sequence.
+        budget: padded tokens a batch.
+        border: no batch holds sequences longer than this and others that are not.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batch: list[int] = []
     for index in order:
-        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+        crossing = border is not None and batch and lengths[batch[0]] > border >= lengths[index]
+        if batch and (crossing or lengths[batch[0]] * (len(batch) + 1) > budget):
             yield batch
             batch = []
         batch.append(index)

@@ -133,22 +133,23 @@ def sweep(
             progress(f"  failed: {error}")
             continue
         runs.append(run)
-        failures.extend(_refusals(run))
+        failures.extend(_shortcomings(run))
     return Sweep(tuple(runs), tuple(failures))
 
 
-def _refusals(run: Run) -> list[Failure]:
-    refused = [row for row in run.manifest.skipped if row.refused]
-    if not refused:
+def _shortcomings(run: Run) -> list[Failure]:
+    """What a user must know of a run beyond its listed skips: traces refused, or nothing scored at all."""
+    name, skipped = run.manifest.checkpoint, run.manifest.skipped
+    refused = [row for row in skipped if row.refused]
+    if run.manifest.num_scored == 0:
+        first = (refused or skipped)[0]
+        reason = f"none of the {len(skipped)} traces can be scored; "
+    elif refused:
+        first = refused[0]
+        reason = f"its tokenizer cannot spell {len(refused)} of the traces (the others are scored and kept); "
+    else:
         return []
-    first = refused[0]
-    return [
-        Failure(
-            run.manifest.checkpoint,
-            f"{run.manifest.checkpoint}: its tokenizer cannot spell {len(refused)} of the traces, "
-            f"{first.benchmark}/{first.problem_id} for one ({first.reason}); the others are scored and kept",
-        )
-    ]
+    return [Failure(name, f"{name}: {reason}the first: {first.benchmark}/{first.problem_id}: {first.reason}")]
 
 
 @dataclass(frozen=True)
@@ -181,12 +182,7 @@ class _Job:
         loaded = load_model(self.checkpoint, dtype=self.settings.dtype, device=device)
         engine = Engine(loaded.model, name=self.checkpoint.name)
         encoded, skips = self._encode(tokenizer, loaded)
-        if not encoded:
-            raise InputError(
-                f"{self.checkpoint.name}: none of the {len(self.traces)} traces can be scored; "
-                f"the first: {skips[0].key}: {skips[0].reason}"
-            )
-        highest = max(max(item.ids) for item in encoded)
+        highest = max((max(item.ids) for item in encoded), default=0)
         if highest >= engine.vocabulary:
             raise InputError(
                 f"{self.checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
@@ -214,6 +210,7 @@ class _Job:
             shots=self.settings.shots,
             limit=self.settings.limit,
             benchmarks=sorted({trace.key.benchmark for trace in self.traces}),
+            num_scored=len(scored),
             skipped=skip_rows(skips),
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -269,7 +266,7 @@ class _Job:
 
     def _batches(self, engine: Engine, encoded: Sequence[Encoded]) -> Iterator[list[Encoded]]:
         budget = engine.token_budget(self.settings.batch_tokens)
-        for batch in batches([len(item.ids) for item in encoded], budget=budget):
+        for batch in batches([len(item.ids) for item in encoded], budget=budget, border=engine.border):
             yield [encoded[index] for index in batch]
 
     def _keep(self, key: str, fresh: list[ScoredTrace], kept: dict[TraceKey, ScoredTrace]) -> None:

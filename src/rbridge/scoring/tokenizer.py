@@ -14,6 +14,10 @@ from rbridge.align.spelling import SPACE_MARK
 from rbridge.errors import InputError
 
 
+# A noncharacter of Unicode: reserved for use inside a program, as here.
+_NO_TEXT = "\uffff"
+
+
 class ProxyTokenizer:
     """Encodes text as a proxy reads it, and spells every token back to the byte.
 
@@ -39,7 +43,7 @@ class ProxyTokenizer:
                 f"{where}: its tokenizer has no vocabulary; expected tokenizer.json (or tokenizer.model) beside "
                 "the weights: copy the tokenizer's files into the checkpoint"
             )
-        definition = backend.to_str()
+        definition = _without_control_pieces(backend.to_str())
         self.sha256 = hashlib.sha256(definition.encode()).hexdigest()
         self.prefix_ids = _prefix_ids(loaded)
         self._backend: Tokenizer = Tokenizer.from_str(definition)
@@ -48,13 +52,17 @@ class ProxyTokenizer:
         # A literal <|endoftext|> in a text is text (interfaces.md).
         self._backend.encode_special_tokens = True
         self._spelling = _spelling(json.loads(definition))
-        self._added = {
-            index: token.content.encode() for index, token in self._backend.get_added_tokens_decoder().items()
-        }
+        added = self._backend.get_added_tokens_decoder()
+        self._added = {index: token.content.encode() for index, token in added.items()}
+        self._control = {index for index, token in added.items() if token.special}
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, nothing added."""
         return self._backend.encode(text, add_special_tokens=False).ids
+
+    def has_control(self, ids: list[int]) -> bool:
+        """Whether a control token stands among the ids of a text, against all precautions."""
+        return not self._control.isdisjoint(ids)
 
     def spell(self, ids: list[int]) -> list[bytes]:
         """The bytes behind each id."""
@@ -85,6 +93,25 @@ class ProxyTokenizer:
         token = self._backend.id_to_token(index)
         assert token is not None  # the id came from this vocabulary
         return spell_token(token, self._spelling)
+
+
+def _without_control_pieces(definition: str) -> str:
+    """A tokenizer's definition in which a Unigram model cannot make control tokens out of text.
+
+    Such models list `</s>` and its like among their pieces, with a score that wins over any other
+    spelling of the literal; SentencePiece itself never matches a control piece in a text. The piece
+    keeps its id and score and gets a name that no text holds.
+    """
+    document = json.loads(definition)
+    if document["model"]["type"] != "Unigram":
+        return definition
+    pieces = document["model"]["vocab"]
+    control = {token["id"]: token["content"] for token in document["added_tokens"] if token["special"]}
+    listed = {index for index, content in control.items() if index < len(pieces) and pieces[index][0] == content}
+    for index in listed:
+        pieces[index][0] = f"{_NO_TEXT}{control[index]}"
+    document["added_tokens"] = [token for token in document["added_tokens"] if token["id"] not in listed]
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _prefix_ids(loaded: Any) -> list[int]:

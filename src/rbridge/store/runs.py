@@ -88,6 +88,7 @@ class RunManifest(BaseModel):
     shots: int
     limit: int | None
     benchmarks: list[str]
+    num_scored: int
     skipped: list[SkipRow]
     versions: dict[str, str]
     created: str
