@@ -109,8 +109,9 @@ def print_trace(trace: Trace) -> None:
     )
     console = Console(highlight=False)
     console.print(Text(f"{trace.key}  answer {trace.answer or '–'}  ({whose})", style="bold"))
-    if trace.prompt or trace.question:
-        console.print(Text("".join(map(_visible, trace.prompt or trace.question)), style="dim"))
+    question = trace.prompt or trace.question
+    if question:
+        console.print(Text("".join(map(_visible, question)), style="dim"))
     text, at = Text(), 0
     for char in trace.reasoning:
         probability = None if confidence is None else float(confidence[at])
