@@ -54,6 +54,7 @@ class RankedGroup:
     ranking: Ranking
     target: str | None
     targets: Mapping[str, float] | None
+    target_lower_is_better: bool
     agreement: Agreement | None
     num_dropped: int
     notes: tuple[str, ...]
@@ -116,6 +117,7 @@ def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> Rank
         ranking=ranking,
         target=question.target,
         targets=group.targets,
+        target_lower_is_better=question.target is not None and _target_lower(question),
         agreement=found,
         num_dropped=group.num_dropped,
         notes=(*group.notes, *_seed_note(ranking)),

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.rank import rank
+from rbridge.cli.report import report
 from rbridge.cli.score import score
 from rbridge.cli.show import show
 from rbridge.cli.traces import traces
@@ -30,6 +31,7 @@ app = App(
 app.command(score)
 app.command(show)
 app.command(rank)
+app.command(report)
 app.command(traces, name="traces")
 app.command(benchmarks, name="benchmarks")
 

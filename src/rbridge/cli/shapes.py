@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rbridge.metric import RUN_METRICS, TraceValues, metric_means, minmax_weights, run_values
+from rbridge.answers.scores import ScoreRow, score_rows
+from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_values
 from rbridge.records import ScoredTrace
 
 if TYPE_CHECKING:
@@ -19,43 +21,22 @@ NO_WEIGHTS = "no weights"
 
 def score_document(runs: Sequence[Run]) -> dict[str, Any]:
     """What ``rbridge score --json`` prints: a row per checkpoint, benchmark, voice and shots."""
-    return {"format_version": FORMAT_VERSION, "runs": [row for run in runs for row in score_rows(run)]}
+    rows = [_score_row(run, row) for run in runs for row in score_rows(run, run.scored())]
+    return {"format_version": FORMAT_VERSION, "runs": rows}
 
 
-def score_rows(run: Run) -> list[dict[str, Any]]:
-    """Means of one run, per benchmark, voice and number of shots that really stood there."""
-    scored = run.scored()
-    groups: dict[tuple[str, str, int], list[tuple[ScoredTrace, TraceValues]]] = {}
-    for one, values in zip(scored, run_values(scored), strict=True):
-        groups.setdefault((one.key.benchmark, one.key.voice, one.shots), []).append((one, values))
-    for skip in run.manifest.skipped:
-        groups.setdefault((skip.benchmark, skip.voice, run.manifest.shots), [])
-    return [_score_row(run, *group, rows) for group, rows in sorted(groups.items())]
-
-
-def _score_row(
-    run: Run, benchmark: str, voice: str, shots: int, rows: Sequence[tuple[ScoredTrace, TraceValues]]
-) -> dict[str, Any]:
-    skipped = [
-        {"problem_id": skip.problem_id, "reason": skip.reason}
-        for skip in run.manifest.skipped
-        if (skip.benchmark, skip.voice, run.manifest.shots) == (benchmark, voice, shots)
-    ]
-    means = metric_means([values for _, values in rows])
-    sources = sorted({one.weight_source or "none" for one, _ in rows})
+def _score_row(run: Run, row: ScoreRow) -> dict[str, Any]:
     return {
         **_identity(run),
-        "benchmark": benchmark,
-        "voice": voice,
-        "shots": shots,
-        "weight_source": ", ".join(sources) or None,
-        "num_scored": len(rows),
-        "num_skipped": len(skipped),
-        "skipped": skipped,
-        "num_constant_weights": sum(values.constant_weights for _, values in rows),
-        "metrics": {
-            name: {"mean": mean.mean, "stderr": mean.stderr, "n": mean.n} for name, mean in means.items()
-        },
+        "benchmark": row.benchmark,
+        "voice": row.voice,
+        "shots": row.shots,
+        "weight_source": row.weight_source,
+        "num_scored": row.num_scored,
+        "num_skipped": row.num_skipped,
+        "skipped": [{"problem_id": skip.problem_id, "reason": skip.reason} for skip in row.skipped],
+        "num_constant_weights": row.num_constant,
+        "metrics": {name: asdict(mean) for name, mean in row.means.items()},
     }
 
 
@@ -164,6 +145,8 @@ def _rank_group(group: RankedGroup) -> dict[str, Any]:
     if group.ranking.win_probability is not None:
         document["win_probability"] = _wins(group.ranking)
     if group.agreement is not None:
+        document["target"] = group.target
+        document["target_direction"] = "lower" if group.target_lower_is_better else "higher"
         document["agreement"] = _agreement(group.agreement)
     return document
 

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from rbridge.align import reasoning_confidence
+from rbridge.answers.scores import score_rows
 from rbridge.cli.output import figure, interval, print_table, say
-from rbridge.cli.shapes import score_rows
+from rbridge.metric import Mean
 from rbridge.records import Trace
 
 if TYPE_CHECKING:
@@ -22,38 +23,36 @@ _SHOWN = ("rbridge", "rbridge_unnormalised", "trace_nll", "trace_bits_per_byte")
 
 def print_scores(runs: Sequence[Run]) -> None:
     """Means and standard errors, a row per checkpoint, benchmark, voice and shots."""
-    rows = [row for run in runs for row in score_rows(run)]
+    rows = [row for run in runs for row in score_rows(run, run.scored())]
     print_table(
         "Scores (lower is better; mean ± standard error over traces)",
         ("checkpoint", "benchmark", "voice", "weights", "shots", "scored", "skipped", *_SHOWN),
         [
             (
-                _shortened(row["checkpoint"]),
-                row["benchmark"],
-                row["voice"],
-                row["weight_source"] or "–",
-                str(row["shots"]),
-                str(row["num_scored"]),
-                str(row["num_skipped"]),
-                *[_mean(row["metrics"].get(name)) for name in _SHOWN],
+                _shortened(row.checkpoint),
+                row.benchmark,
+                row.voice,
+                row.weight_source or "–",
+                str(row.shots),
+                str(row.num_scored),
+                str(row.num_skipped),
+                *[_mean(row.means.get(name)) for name in _SHOWN],
             )
             for row in rows
         ],
         text_columns=4,
     )
     for row in rows:
-        for skip in row["skipped"][:3]:
-            say(f"skipped {row['benchmark']}/{skip['problem_id']} for {row['checkpoint']}: {skip['reason']}")
-        if len(row["skipped"]) > 3:
-            say(
-                f"skipped {len(row['skipped']) - 3} more of {row['benchmark']} (all of them: rbridge show --items)"
-            )
+        for skip in row.skipped[:3]:
+            say(f"skipped {row.benchmark}/{skip.problem_id} for {row.checkpoint}: {skip.reason}")
+        if row.num_skipped > 3:
+            say(f"skipped {row.num_skipped - 3} more of {row.benchmark} (all of them: rbridge show --items)")
 
 
-def _mean(found: Mapping[str, Any] | None) -> str:
+def _mean(found: Mean | None) -> str:
     if found is None:
         return "–"
-    return f"{found['mean']:.4f}" + ("" if found["stderr"] is None else f" ± {found['stderr']:.4f}")
+    return f"{found.mean:.4f}" + ("" if found.stderr is None else f" ± {found.stderr:.4f}")
 
 
 def _shortened(name: str, width: int = 40) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rbridge.errors import InputError
 from rbridge.records import Pieces, Trace, TraceKey
+from rbridge.store.documents import read_document
 from rbridge.store.files import new_folder, sha256_file, sha256_json, write_json
 
 # 1: first format.
@@ -83,6 +83,20 @@ class Bundle:
     path: Path
     manifest: BundleManifest
     traces: tuple[Trace, ...]
+
+    def trace(self, name: str) -> Trace:
+        """The one trace of that name (see ``TraceKey.answers_to``).
+
+        Raises:
+            InputError: none, or several.
+        """
+        found = [trace for trace in self.traces if trace.key.answers_to(name)]
+        if len(found) != 1:
+            count = "no trace" if not found else f"{len(found)} traces"
+            raise InputError(
+                f"{name}: {count} of that name in {self.path}; name it benchmark/problem_id/voice"
+            )
+        return found[0]
 
 
 def write_bundle(
@@ -163,32 +177,7 @@ def read_manifest(path: Path) -> BundleManifest:
             f"{path}: no trace bundle there ({MANIFEST} is missing); expected a folder made by "
             "'rbridge traces import' or the name 'starter'"
         )
-    document = read_versioned(file, newest=FORMAT_VERSION)
-    try:
-        return BundleManifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{file}: {place}: {first['msg']}") from None
-
-
-def read_versioned(file: Path, *, newest: int) -> dict[str, Any]:
-    """Read a JSON document that carries a ``format_version``.
-
-    Raises:
-        InputError: not JSON, or written by a newer rbridge.
-    """
-    try:
-        document = json.loads(file.read_bytes())
-        version = int(document["format_version"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{file}: not a manifest of rbridge (no readable format_version)") from None
-    if version > newest:
-        raise InputError(
-            f"{file}: format {version} is newer than this rbridge reads (up to {newest}): "
-            "pip install -U rbridge"
-        )
-    return document
+    return read_document(file, BundleManifest, newest=FORMAT_VERSION)
 
 
 def content_sha256(traces: Iterable[Trace]) -> str:

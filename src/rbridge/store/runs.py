@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rbridge.errors import InputError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TraceKey
-from rbridge.store.bundles import read_versioned
+from rbridge.store.documents import read_document
 from rbridge.store.files import new_folder, write_bytes, write_json
 
 # 1: first format.
@@ -107,6 +107,17 @@ class Run:
         """Read the raw token scores, in the order of the bundle."""
         return _read_scores(self.folder / TOKENS)
 
+    def trace(self, key: TraceKey) -> ScoredTrace:
+        """The scores of one trace.
+
+        Raises:
+            InputError: the run has not scored it.
+        """
+        for one in self.scored():
+            if one.key == key:
+                return one
+        raise InputError(f"{self.folder}: has no score of {key}; see rbridge show {self.folder} --items")
+
 
 class RunStore:
     """A folder of runs that one process writes and any number read."""
@@ -187,7 +198,7 @@ def skip_rows(skips: Iterable[Skip]) -> list[SkipRow]:
 
 
 def _read_manifest(folder: Path) -> RunManifest:
-    return RunManifest.model_validate(read_versioned(folder / MANIFEST, newest=FORMAT_VERSION))
+    return read_document(folder / MANIFEST, RunManifest, newest=FORMAT_VERSION)
 
 
 def _parquet(scored: Sequence[ScoredTrace]) -> bytes:

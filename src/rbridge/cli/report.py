@@ -1,0 +1,83 @@
+"""rbridge report: one page from score runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rbridge.cli.output import say
+
+
+def report(
+    runs: Path,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("report.html"),
+    traces: str | None = None,
+    proxy: str = "rbridge",
+    targets: Path | None = None,
+    target: str | None = None,
+    heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    title: str = "rBridge",
+    text: bool = True,
+) -> int:
+    """Write a page from score runs: ranking with intervals, score against target, tokens, provenance.
+
+    Example: rbridge report runs -o report.html --traces starter --heat gsm8k/428
+
+    Parameters
+    ----------
+    runs
+        The folder that "rbridge score -o" wrote.
+    out
+        The page, one file that needs no network; replaced if it exists.
+    traces
+        The bundle that was scored, for heat-maps: a folder, or "starter".
+    proxy
+        Metric to rank by.
+    targets
+        CSV of target values (recipe, benchmark if they differ by it, and the target's column).
+    target
+        Column of --targets.
+    heat
+        Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
+    title
+        Of the page.
+    text
+        --no-text leaves out every word of traces and questions.
+    """
+    from rbridge.answers.rank import RankQuestion, rank_runs
+    from rbridge.errors import InputError
+    from rbridge.report import build_page, heat_map, render
+    from rbridge.store.files import write_bytes
+    from rbridge.store.runs import read_runs
+    from rbridge.traces.named import open_bundle
+
+    found = read_runs(runs)
+    bundle = None if traces is None else open_bundle(traces)
+    if heat and bundle is None:
+        raise InputError(
+            "--heat needs the text of the traces: add --traces BUNDLE, the bundle that was scored"
+        )
+    question = RankQuestion(source=runs, proxy=proxy, target=target, targets=targets)
+    heatmaps = []
+    if bundle is not None:
+        for name in heat:
+            trace = bundle.trace(name)
+            heatmaps.append(
+                heat_map(trace, found[0].trace(trace.key), checkpoint=found[0].manifest.checkpoint)
+            )
+    page = build_page(
+        title=title,
+        now=datetime.now(UTC).strftime("%-d %B %Y"),
+        groups=rank_runs(found, question) if len(found) > 1 else (),
+        runs=found,
+        bundles=() if bundle is None else (bundle,),
+        heatmaps=heatmaps,
+        show_text=text,
+    )
+    write_bytes(out, render(page).encode())
+    say(f"{out}: {len(found)} runs")
+    return 0

@@ -1,0 +1,74 @@
+"""From results to a page as data; ``render`` makes HTML of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rbridge import __version__
+from rbridge.answers.rank import RankedGroup
+from rbridge.report.comparison import ComparisonRow, ComparisonSection, comparison_sections
+from rbridge.report.head import Head, head
+from rbridge.report.heatmap import HeatMap, without_text
+from rbridge.report.provenance import Provenance, provenance
+from rbridge.report.rankings import RankingSection, ranking_section
+from rbridge.report.scatter import RecordedTargets, ScatterSection, scatter_section
+from rbridge.report.scores import ScoreTable, materials, read_scores, score_tables
+from rbridge.store.bundles import Bundle
+from rbridge.store.runs import Run
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page; a part without data is empty and not printed."""
+
+    title: str
+    version: str
+    head: Head
+    rankings: tuple[RankingSection, ...]
+    scatters: tuple[ScatterSection, ...]
+    comparisons: tuple[ComparisonSection, ...]
+    scores: tuple[ScoreTable, ...]
+    heatmaps: tuple[HeatMap, ...]
+    provenance: Provenance
+
+
+def build_page(
+    *,
+    title: str,
+    now: str,
+    groups: Sequence[RankedGroup] = (),
+    comparison: Sequence[ComparisonRow] = (),
+    runs: Sequence[Run] = (),
+    bundles: Sequence[Bundle] = (),
+    heatmaps: Sequence[HeatMap] = (),
+    recorded_targets: RecordedTargets | None = None,
+    show_text: bool = True,
+) -> Page:
+    """A page from results that are computed already: nothing is scored or resampled here.
+
+    Args:
+        title: of the page.
+        now: its date, as text: nothing here looks at a clock.
+        groups: rankings, with their targets where there are any.
+        comparison: metrics side by side; the first of kind ``score`` is on trial.
+        runs: score runs; their tokens are read one run at a time.
+        bundles: the traces that the runs scored, for names and weight models.
+        heatmaps: from ``heat_map``.
+        recorded_targets: where the targets come from, if they were measured earlier.
+        show_text: False leaves out every word of traces and questions.
+    """
+    scores = [read_scores(run, bundles) for run in runs]
+    compared = comparison_sections(comparison)
+    scatters = [scatter_section(group, recorded_targets) for group in groups]
+    return Page(
+        title=title,
+        version=__version__,
+        head=head(groups, compared, materials(scores)),
+        rankings=tuple(ranking_section(group) for group in groups),
+        scatters=tuple(section for section in scatters if section is not None),
+        comparisons=compared,
+        scores=score_tables(scores),
+        heatmaps=tuple(heatmaps) if show_text else tuple(without_text(heat) for heat in heatmaps),
+        provenance=provenance(scores, bundles, recorded=recorded_targets, now=now, show_text=show_text),
+    )
