@@ -127,7 +127,7 @@ def _group(
     every = set.union(*[set(column.values) for column in columns])
     if not shared:
         raise IncomparableRuns(
-            f"{group or 'all runs'}: no trace was scored by all {len(columns)} runs with equal shots; "
+            f"{', '.join(group.values()) or 'all runs'}: no trace was scored by all {len(columns)} runs with equal shots; "
             "score them with the same --shots and --limit"
         )
     voices: dict[tuple[str, str], list[_Item]] = {}

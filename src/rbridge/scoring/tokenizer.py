@@ -13,7 +13,6 @@ from rbridge.align import Spelling, spell_token
 from rbridge.align.spelling import SPACE_MARK
 from rbridge.errors import InputError
 
-
 # A noncharacter of Unicode: reserved for use inside a program, as here.
 _NO_TEXT = "\uffff"
 

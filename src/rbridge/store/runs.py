@@ -152,7 +152,7 @@ class RunStore:
         """Write the whole run under its final name and drop its partial batches."""
         folder = self.folder(manifest.key, manifest.checkpoint)
         with new_folder(folder) as scratch:
-            (scratch / TOKENS).write_bytes(_parquet(scored))
+            write_bytes(scratch / TOKENS, _parquet(scored))
             write_json(scratch / MANIFEST, manifest.model_dump())
         shutil.rmtree(self._partial_folder(manifest.key), ignore_errors=True)
         return Run(folder, manifest)
