@@ -1,4 +1,4 @@
-.PHONY: help demo test check bench clean
+.PHONY: help demo test targets docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,8 +12,8 @@ test: ## set up, then lint, types, layers and all tests
 targets: ## remake the miniature's recorded target accuracies (slow)
 	@python3 dev run python -m rbridge.miniature.targets
 
-bench: ## timings and ratios (slow)
-	@python3 dev run python -m bench
+docs: ## rewrite docs/commands.md from the commands' --help
+	@python3 dev run python -m tests.reference
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf .venv demo

@@ -25,8 +25,8 @@ STARTER = {
         "Mercury_410602": "4ac576cb3de1b97a5ba005521d692821d931cfe06d9be35f682a2b576989c9bd",
     },
     "csqa": {
-        "3526550b02d9594abd4fc43553010fc6": "f649b0bfafaedcf5a4e49ef35a62ff7594d066663477a34680f076b71986ac1a",  # noqa: E501 (a hash does not wrap)
-        "1342c6aec9f5179d6ea6fa5fefbe5188": "b62f77ec2386d37c214da1fe7f91f9792203949791a4e4c0984a24735f9ded28",  # noqa: E501 (a hash does not wrap)
+        "3526550b02d9594abd4fc43553010fc6": "f649b0bfafaedcf5a4e49ef35a62ff7594d066663477a34680f076b71986ac1a",
+        "1342c6aec9f5179d6ea6fa5fefbe5188": "b62f77ec2386d37c214da1fe7f91f9792203949791a4e4c0984a24735f9ded28",
     },
     "mmlu_stem": {
         "college_biology/test/90": "fd2dbcdebb5086734e50fafaaa636ae1c7b4b09c3211e112106b5668694d3f7b",

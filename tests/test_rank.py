@@ -19,6 +19,7 @@ from rbridge.rank import (
     one_seed_decision_accuracy,
     rank_recipes,
     resample_means,
+    uneven_seed_noise,
 )
 
 vectors = st.integers(2, 12).flatmap(
@@ -209,3 +210,17 @@ def test_a_gain_is_paired_over_recipes() -> None:
     assert interval is not None
     assert 0 < interval[0] < difference < interval[1]
     assert gain_interval(good[:3], noise[:3], target[:3], rng=_rng())[1] is None
+
+
+def test_uneven_seed_noise_is_told_and_even_noise_is_not() -> None:
+    """A recipe with ten times the noise is named in most studies; among alike ones a name is rare."""
+    rng = _rng()
+    named, falsely = 0, 0
+    for _ in range(300):
+        even = rng.normal(size=(8, 2, 1))
+        falsely += bool(uneven_seed_noise(_replicates({str(i): even[i].tolist() for i in range(8)})))
+        even[3] *= 30
+        found = uneven_seed_noise(_replicates({str(i): even[i].tolist() for i in range(8)}))
+        named += any(name == "3" for name, _ in found)
+    assert falsely <= 10  # 1 % of 300 is 3
+    assert named >= 200

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from rbridge import cli
-from rbridge.cli import app, run
+from rbridge.cli import run
 from tests.commands import rbridge
+from tests.reference import commands
 
 _HEAVY = ("torch", "transformers", "polars", "scipy", "altair", "pydantic", "datasets", "numpy")
 
@@ -37,16 +38,7 @@ def test_ranking_and_importing_need_no_torch(module: str) -> None:
     assert not _loaded_after(f"import {module}") & {"torch", "transformers", "datasets"}
 
 
-def _commands() -> list[tuple[str, ...]]:
-    found = []
-    for name in app:
-        if not name.startswith("-"):
-            inner = [sub for sub in app[name] if not sub.startswith("-")]
-            found += [(name, sub) for sub in inner] or [(name,)]
-    return found
-
-
-@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_every_command_has_help_with_an_example(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,8 @@ from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
 _ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
+# Runs whose tokens trained differ by less are of one length.
+_ALIKE = 1.02
 _BY = ("benchmark", "size", "tokens", "step")
 
 # A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
@@ -126,8 +128,9 @@ def _group(
     shared = set.intersection(*[set(column.values) for column in columns])
     every = set.union(*[set(column.values) for column in columns])
     if not shared:
+        where = ", ".join(group.values()) or "all runs"
         raise IncomparableRuns(
-            f"{', '.join(group.values()) or 'all runs'}: no trace was scored by all {len(columns)} runs with equal shots; "
+            f"{where}: no trace was scored by all {len(columns)} runs with equal shots; "
             "score them with the same --shots and --limit"
         )
     voices: dict[tuple[str, str], list[_Item]] = {}
@@ -181,11 +184,16 @@ def _targets(
 
 
 def _notes(columns: Sequence[_Column]) -> tuple[str, ...]:
-    notes = []
-    for label in ("size", "tokens"):
-        values = {getattr(column.run.manifest.labels, label) for column in columns}
-        if len(values) > 1:
-            notes.append(f"runs differ in {label}: their order mixes it with the recipe; add --by {label}")
+    notes: list[str] = []
+    sizes = {column.run.manifest.labels.size for column in columns}
+    tokens = [column.run.manifest.labels.tokens or 0 for column in columns]
+    # Documents are not cut, so no two runs stop at the same token.
+    apart = {"size": len(sizes) > 1, "tokens": max(tokens) > _ALIKE * min(tokens)}
+    notes += [
+        f"runs differ in {label}: their order mixes it with the recipe; add --by {label}"
+        for label, differs in apart.items()
+        if differs
+    ]
     sources = {source for column in columns for source in column.run.manifest.weight_sources}
     if sources - {"self", "none"}:
         notes.append(

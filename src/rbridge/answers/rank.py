@@ -12,7 +12,15 @@ from rbridge.answers.comparable import run_rank_groups
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_targets
 from rbridge.errors import InputError
 from rbridge.metric import lower_is_better, metric_named
-from rbridge.rank import Agreement, Ranking, agreement, one_seed_decision_accuracy, rank_recipes
+from rbridge.rank import (
+    Agreement,
+    Ranking,
+    Replicates,
+    agreement,
+    one_seed_decision_accuracy,
+    rank_recipes,
+    uneven_seed_noise,
+)
 from rbridge.store.runs import Run, read_runs
 
 
@@ -120,7 +128,7 @@ def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> Rank
         target_lower_is_better=question.target is not None and _target_lower(question),
         agreement=found,
         num_dropped=group.num_dropped,
-        notes=(*group.notes, *_seed_note(ranking)),
+        notes=(*group.notes, *_seed_notes(group.replicates, ranking)),
     )
 
 
@@ -157,11 +165,18 @@ def _target_lower(question: RankQuestion) -> bool:
     return question.target_lower if known is None else known.direction == "lower"
 
 
-def _seed_note(ranking: Ranking) -> tuple[str, ...]:
+def _seed_notes(replicates: Replicates, ranking: Ranking) -> tuple[str, ...]:
     if not ranking.resampled:
         return ()
     if "seeds" in ranking.resampled:
-        return ("seed noise is pooled over recipes: taken to be alike for all",)
+        return (
+            "seed noise is pooled over recipes: taken to be alike for all",
+            *[
+                f"but seeds of {recipe} vary {ratio:.0f} times as much as the others' (F test, p < 0.01): "
+                "its interval is too narrow, the others' are too wide"
+                for recipe, ratio in uneven_seed_noise(replicates)
+            ],
+        )
     return (
         "conditional on these checkpoints: one seed a recipe shows nothing of the variation between seeds",
     )

@@ -69,9 +69,10 @@ def report(
             heatmaps.append(
                 heat_map(trace, found[0].trace(trace.key), checkpoint=found[0].manifest.checkpoint)
             )
+    today = datetime.now(UTC)
     page = build_page(
         title=title,
-        now=datetime.now(UTC).strftime("%-d %B %Y"),
+        now=f"{today.day} {today:%B %Y}",
         groups=rank_runs(found, question) if len(found) > 1 else (),
         runs=found,
         bundles=() if bundle is None else (bundle,),

@@ -7,7 +7,7 @@ from rbridge.rank.agreement import (
     gain_interval,
     one_seed_decision_accuracy,
 )
-from rbridge.rank.bootstrap import resample_means
+from rbridge.rank.bootstrap import resample_means, uneven_seed_noise
 from rbridge.rank.order import RankedRecipe, Ranking, rank_recipes
 from rbridge.rank.replicates import Replicates
 
@@ -22,4 +22,5 @@ __all__ = [
     "one_seed_decision_accuracy",
     "rank_recipes",
     "resample_means",
+    "uneven_seed_noise",
 ]

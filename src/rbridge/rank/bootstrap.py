@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import f as f_distribution
 
 from rbridge.rank.replicates import Replicates
 
@@ -71,3 +72,33 @@ def _mean_of_draws(
 ) -> Float[np.ndarray, " resamples"]:
     drawn = rng.integers(pool.shape[1], size=(pool.shape[0], num_draws))
     return np.take_along_axis(pool, drawn, axis=1).mean(axis=1)
+
+
+def uneven_seed_noise(replicates: Replicates, *, level: float = 0.99) -> tuple[tuple[str, float], ...]:
+    """Recipes whose seeds vary more than the other recipes' do, so that pooling misleads.
+
+    Args:
+        replicates: recipes with two seeds or more count, others are passed over.
+        level: an F test of each recipe's variance against that of the others together must pass it,
+            after Bonferroni over recipes.
+
+    Returns:
+        Each such recipe, and how many times the others' standard deviation its own is.
+    """
+    by_row = replicates.values.mean(axis=1)
+    seeds = {
+        name: by_row[rows]
+        for name, rows in zip(replicates.names, replicates.rows(), strict=True)
+        if len(rows) > 1
+    }
+    squares = {name: float(((values - values.mean()) ** 2).sum()) for name, values in seeds.items()}
+    freedom = {name: len(values) - 1 for name, values in seeds.items()}
+    found = []
+    for name in seeds:
+        rest = sum(freedom.values()) - freedom[name]
+        variance = (sum(squares.values()) - squares[name]) / rest if rest else 0.0
+        if variance > 0:
+            ratio = squares[name] / freedom[name] / variance
+            if f_distribution.sf(ratio, freedom[name], rest) * len(seeds) < 1 - level:
+                found.append((name, float(np.sqrt(ratio))))
+    return tuple(found)

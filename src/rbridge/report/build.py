@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rbridge import __version__
@@ -26,6 +26,7 @@ class Page:
     version: str
     head: Head
     rankings: tuple[RankingSection, ...]
+    recipes: tuple[tuple[str, str], ...]
     scatters: tuple[ScatterSection, ...]
     comparisons: tuple[ComparisonSection, ...]
     scores: tuple[ScoreTable, ...]
@@ -42,6 +43,7 @@ def build_page(
     runs: Sequence[Run] = (),
     bundles: Sequence[Bundle] = (),
     heatmaps: Sequence[HeatMap] = (),
+    recipes: Mapping[str, str] | None = None,
     recorded_targets: RecordedTargets | None = None,
     show_text: bool = True,
 ) -> Page:
@@ -55,6 +57,7 @@ def build_page(
         runs: score runs; their tokens are read one run at a time.
         bundles: the traces that the runs scored, for names and weight models.
         heatmaps: from ``heat_map``.
+        recipes: what each recipe is, in words, for a reader who does not know their names.
         recorded_targets: where the targets come from, if they were measured earlier.
         show_text: False leaves out every word of traces and questions.
     """
@@ -66,6 +69,7 @@ def build_page(
         version=__version__,
         head=head(groups, compared, materials(scores)),
         rankings=tuple(ranking_section(group) for group in groups),
+        recipes=tuple((recipes or {}).items()),
         scatters=tuple(section for section in scatters if section is not None),
         comparisons=compared,
         scores=score_tables(scores),

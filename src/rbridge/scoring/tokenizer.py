@@ -106,7 +106,9 @@ def _without_control_pieces(definition: str) -> str:
         return definition
     pieces = document["model"]["vocab"]
     control = {token["id"]: token["content"] for token in document["added_tokens"] if token["special"]}
-    listed = {index for index, content in control.items() if index < len(pieces) and pieces[index][0] == content}
+    listed = {
+        index for index, content in control.items() if index < len(pieces) and pieces[index][0] == content
+    }
     for index in listed:
         pieces[index][0] = f"{_NO_TEXT}{control[index]}"
     document["added_tokens"] = [token for token in document["added_tokens"] if token["id"] not in listed]

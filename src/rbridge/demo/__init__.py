@@ -1,0 +1,1 @@
+"""The main job on what ships: a real model on real traces, and a small world with known answers."""
