@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from rbridge.benchmarks.catalogue import Benchmark, HubSource
-from rbridge.benchmarks.problems import ProblemSet
+from rbridge.benchmarks.problems import Problem, ProblemSet
 from rbridge.benchmarks.rows import read_rows
 from rbridge.errors import InputError, MissingExtra
 
@@ -38,7 +38,7 @@ def read_hub(benchmark: Benchmark) -> ProblemSet:
 
 @lru_cache(maxsize=32)
 def _read_dataset(name: str, source: HubSource) -> ProblemSet:
-    problems = []
+    problems: list[Problem] = []
     for config in source.configs:
         place = f"hub dataset {source.dataset}" + (f" ({config})" if config else "")
         problems += read_rows(name, _rows(name, source, config, place), source.reader, place)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rbridge.benchmarks.catalogue import Benchmark, OlmoSource
-from rbridge.benchmarks.problems import ProblemSet
+from rbridge.benchmarks.problems import Problem, ProblemSet
 from rbridge.benchmarks.rows import read_rows
 from rbridge.errors import InputError
 
@@ -58,7 +58,7 @@ def read_olmo(benchmark: Benchmark) -> ProblemSet:
 
 @lru_cache(maxsize=32)
 def _read_files(name: str, source: OlmoSource, folder: Path) -> ProblemSet:
-    problems = []
+    problems: list[Problem] = []
     for file in source.files:
         path = folder / file
         if not path.is_file():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,9 +52,10 @@ def _print_end(done: Demo) -> None:
     )
     print(f"Over the nulls: {conclude(done.compared.rows).text}")
     print(f"The page: {done.page}")
+    rbridge = "rbridge" if shutil.which("rbridge") else os.path.relpath(sys.argv[0])
     print(
         "Your own checkpoints:\n"
-        "  rbridge score CHECKPOINT... --traces starter --shots 0 -o runs    (folders, hub names, .gguf files)\n"
-        "  rbridge rank runs\n"
-        "  rbridge report runs -o report.html --traces starter --heat gsm8k/98"
+        f"  {rbridge} score CHECKPOINT... --traces starter --shots 0 -o runs    (folders, hub names, .gguf files)\n"
+        f"  {rbridge} rank runs\n"
+        f"  {rbridge} report runs -o report.html --traces starter --heat gsm8k/98"
     )

@@ -89,7 +89,7 @@ def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
     compared = compare(
         proxies,
         targets=targets.path,
-        accuracies=[(str(m.labels.recipe), int(m.labels.seed or 0), m.accuracy) for m in miniature.proxies],
+        accuracies=[(str(m.labels.recipe), m.labels.seed or 0, m.accuracy) for m in miniature.proxies],
         dose=_doses(bundle),
     )
     page = out / "report.html"

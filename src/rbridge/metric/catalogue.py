@@ -16,7 +16,7 @@ class Metric:
         direction: ``lower`` or ``higher``, whichever is better.
         unit: what one unit of it is.
         meaning: one line.
-        weighted: whether it needs frontier probabilities.
+        weighted: whether it needs the confidence of a frontier (or another weight) model.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric(
         "rbridge", "lower", "nats/token",
-        "mean over the trace's tokens of loss x MinMax(frontier confidence), MinMax over the trace", weighted=True,
+        "mean over the trace's tokens of loss x MinMax(confidence), MinMax over the trace", weighted=True,
     ),
     Metric(
         "rbridge_benchmark_minmax", "lower", "nats/token",
@@ -37,11 +37,11 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "rbridge_unnormalised", "lower", "nats/token",
-        "mean of loss x frontier confidence, as it is", weighted=True,
+        "mean of loss x confidence, as it is", weighted=True,
     ),
     Metric(
         "rbridge_per_byte", "lower", "nats/byte",
-        "sum of loss x MinMax(frontier confidence) over the trace's bytes", weighted=True,
+        "sum of loss x MinMax(confidence) over the trace's bytes", weighted=True,
     ),
     Metric(
         "rbridge_shuffled", "lower", "nats/token",

@@ -163,7 +163,8 @@ def standard_chain(problem: Problem, rng: random.Random, *, error_rate: float = 
 
 def other_words_chain(problem: Problem, rng: random.Random) -> Chain:
     """The right reasoning in words that the traces never use; only the answer sentence is shared."""
-    total, clauses = problem.start, []
+    total = problem.start
+    clauses: list[str] = []
     for step in problem.steps:
         operand, result = step.operand(total), step.apply(total)
         forms = {

@@ -1,4 +1,4 @@
-"""One trace token by token: the frontier's confidence, the proxy's loss, and their product."""
+"""One trace token by token: the weight model's confidence, the proxy's loss, and their product."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeatToken:
         glyphs: the characters that begin in it; empty where it only carries on with one.
         code: hex of its bytes where no character begins in it, else empty.
         nll: loss, nats.
-        weight: frontier confidence in [0, 1], or None.
+        weight: the weight model's confidence in [0, 1], or None.
         share: the weight after MinMax over the trace, or None.
         contribution: nll * share: what it adds to T * rBridge; None without weights.
     """

@@ -120,7 +120,8 @@ def sweep(
     resolved = resolve_questions(select_traces(bundle, settings), settings.questions)
     # Refuses worked examples that do not exist before any model is loaded.
     readings = sha256_json([[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces])
-    runs, failures = [], []
+    runs: list[Run] = []
+    failures: list[Failure] = []
     for number, checkpoint in enumerate(checkpoints, start=1):
         progress(f"[{number}/{len(checkpoints)}] {checkpoint.name}")
         try:
@@ -234,12 +235,16 @@ class _Job:
         )
 
     def _encode(self, tokenizer: ProxyTokenizer, loaded: LoadedModel) -> tuple[list[Encoded], list[Skip]]:
-        encoded, skips = [], []
+        encoded: list[Encoded] = []
+        skips: list[Skip] = []
         for trace in self.traces:
             found = encode_trace(
                 trace, tokenizer, shots=self.settings.shots, context_length=loaded.context_length
             )
-            (skips if isinstance(found, Skip) else encoded).append(found)
+            if isinstance(found, Skip):
+                skips.append(found)
+            else:
+                encoded.append(found)
         return encoded, skips
 
     def _score(self, key: str, engine: Engine, encoded: Sequence[Encoded]) -> list[ScoredTrace]:

@@ -206,7 +206,8 @@ def _trace(document: dict[str, Any], default_voice: str) -> Trace:
 def _pieces(line: _TraceLine) -> Pieces | None:
     if line.pieces is None:
         return None
-    spelled, logprobs = [], []
+    spelled: list[bytes] = []
+    logprobs: list[float] = []
     for index, piece in enumerate(line.pieces):
         try:
             spelled.append(piece.spelled())
