@@ -6,16 +6,20 @@ bytes that do not spell the text raise ``AlignmentError`` with the first byte th
 """
 
 from rbridge.align.confidence import reasoning_confidence
-from rbridge.align.reply import locate_reasoning
+from rbridge.align.logprobs import checked_logprob
+from rbridge.align.reply import Cut, cut_reply, locate_reasoning
 from rbridge.align.spans import TraceSpans, check_tokens, trace_spans
 from rbridge.align.spelling import Spelling, check_spelled, spell_token
 from rbridge.align.spread import spread
 
 __all__ = [
+    "Cut",
     "Spelling",
     "TraceSpans",
     "check_spelled",
     "check_tokens",
+    "checked_logprob",
+    "cut_reply",
     "locate_reasoning",
     "reasoning_confidence",
     "spell_token",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from rbridge.errors import InputError
 from rbridge.records import Pieces, Trace, TraceKey
 from rbridge.store.documents import read_document
-from rbridge.store.files import new_folder, sha256_file, sha256_json, write_json
+from rbridge.store.files import canonical_json, new_folder, sha256_file, write_json
 
 # 1: first format.
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 TRACES = "traces.parquet"
 
-_SCHEMA = pl.Schema(
+TRACES_SCHEMA = pl.Schema(
     {
         "benchmark": pl.String,
         "problem_id": pl.String,
@@ -57,6 +58,72 @@ class WeightModel(BaseModel):
     note: str
 
 
+class SkippedProblem(BaseModel):
+    """A problem that has no trace, and why."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    problem_id: str
+    reason: str
+
+
+class Generation(BaseModel):
+    """How one voice's traces of one benchmark were asked for.
+
+    Attributes:
+        benchmark, voice, model: the series, and the model as its endpoint names it.
+        served: models and fingerprints that the servers named.
+        hosts: of the endpoints, without any credential.
+        prompt_sha256: of the wording around the questions.
+        temperature, top_p, max_tokens: decoding.
+        logprobs_mode: ``raw``, ``processed``, ``not known`` or ``mixed``, as the probes found.
+        flags: what the probes found that a reader should know.
+        first, last: dates of the first and the last call.
+        questions: where they were read.
+        num_problems, num_traces, num_missing: asked for, in the bundle, still without a reply.
+        num_correct, num_wrong: by the benchmark's checker; the others could not be told.
+        num_thinking: traces that were written after thinking.
+        skipped: problems without a trace.
+        num_calls, num_lost: replies, probes and second tries included; and calls that were never answered.
+        prompt_tokens, completion_tokens: as billed.
+        cost_usd: lost calls at their worst case; None where the price is not known.
+        price: what it was counted by, or None.
+        licence, allowed_use: the source model's terms and what they allow, as the user states them.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    benchmark: str
+    voice: str
+    model: str
+    served: list[str]
+    hosts: list[str]
+    prompt_sha256: str
+    temperature: float
+    top_p: float
+    max_tokens: int
+    logprobs_mode: str
+    flags: list[str]
+    first: str
+    last: str
+    questions: str
+    num_problems: int
+    num_traces: int
+    num_missing: int
+    num_correct: int
+    num_wrong: int
+    num_thinking: int
+    skipped: list[SkippedProblem]
+    num_calls: int
+    num_lost: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    price: str | None
+    licence: str | None
+    allowed_use: str | None
+
+
 class BundleManifest(BaseModel):
     """What a bundle says of itself."""
 
@@ -72,6 +139,7 @@ class BundleManifest(BaseModel):
     weight_models: list[WeightModel] = Field(default_factory=list)
     licence: str | None = None
     note: str | None = None
+    generated: list[Generation] = Field(default_factory=list)
     content_sha256: str
     traces_sha256: str
 
@@ -129,7 +197,9 @@ def write_bundle(
     if repeated:
         raise InputError(f"{path}: trace {repeated[0]} comes twice; a key may name one trace only")
     with new_folder(path) as folder:
-        pl.DataFrame([_row(trace) for trace in traces], schema=_SCHEMA).write_parquet(folder / TRACES)
+        pl.DataFrame([trace_row(trace) for trace in traces], schema=TRACES_SCHEMA).write_parquet(
+            folder / TRACES
+        )
         manifest = BundleManifest(
             name=name or path.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,13 +253,35 @@ def read_manifest(path: Path) -> BundleManifest:
 def content_sha256(traces: Iterable[Trace]) -> str:
     """Hash of what the traces say, in key order, whatever file they came in."""
     ordered = sorted(traces, key=lambda trace: (trace.key.benchmark, trace.key.problem_id, trace.key.voice))
-    rows = [_row(trace) for trace in ordered]
-    for row in rows:
+    digest = ContentDigest()
+    for trace in ordered:
+        digest.add(trace)
+    return digest.hexdigest()
+
+
+class ContentDigest:
+    """The hash of traces that come one by one, in key order."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256(b"[")
+        self._num = 0
+
+    def add(self, trace: Trace) -> None:
+        """Take in the next trace, as one row of canonical JSON."""
+        row = trace_row(trace)
         row["pieces"] = row["pieces"] and [[p["bytes"].hex(), p["logprob"].hex()] for p in row["pieces"]]
-    return sha256_json(rows)
+        self._sha256.update(b"," * bool(self._num) + canonical_json(row).encode())
+        self._num += 1
+
+    def hexdigest(self) -> str:
+        """The hash of all rows as one JSON list."""
+        whole = self._sha256.copy()
+        whole.update(b"]")
+        return whole.hexdigest()
 
 
-def _row(trace: Trace) -> dict[str, Any]:
+def trace_row(trace: Trace) -> dict[str, Any]:
+    """A trace as a row of the table."""
     pieces = None
     if trace.pieces is not None:
         both = zip(trace.pieces.spelled, trace.pieces.logprobs.tolist(), strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,14 +22,9 @@ from pydantic import (
     ValidationError,
 )
 
-from rbridge.align import reasoning_confidence
+from rbridge.align import checked_logprob, reasoning_confidence
 from rbridge.errors import AlignmentError, InputError
 from rbridge.records import Pieces, Trace, TraceKey
-
-# A log-probability a hair above 0 is rounding of a probability of 1 (interfaces.md).
-_ROUNDING = 1e-6
-# What several servers write for "unknown"; it is no number.
-_UNKNOWN = -9999.0
 
 
 def _id_text(value: object) -> object:
@@ -211,18 +205,10 @@ def _pieces(line: _TraceLine) -> Pieces | None:
     for index, piece in enumerate(line.pieces):
         try:
             spelled.append(piece.spelled())
-            logprobs.append(_logprob(piece.logprob))
+            logprobs.append(checked_logprob(piece.logprob))
         except ValueError as error:
             raise ValueError(f"pieces[{index}]: {error}") from None
     return Pieces(tuple(spelled), np.array(logprobs, dtype=np.float64))
-
-
-def _logprob(value: float) -> float:
-    if not math.isfinite(value) or value == _UNKNOWN:
-        raise ValueError(f"logprob {value} is no log-probability; drop 'pieces' if they are unknown")
-    if value > _ROUNDING:
-        raise ValueError(f"logprob {value} is above 0; expected the natural log of a probability")
-    return min(value, 0.0)
 
 
 def _refuse_surrogates(document: dict[str, Any]) -> None:
