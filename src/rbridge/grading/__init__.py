@@ -3,7 +3,8 @@
 Numbers exactly, LaTeX through math-verify, option letters, code run against its tests in a sandbox.
 """
 
+from rbridge.grading.admit import Added, add_benchmark
 from rbridge.grading.check import check_answer, checker_of, require_checker
 from rbridge.grading.verdict import Verdict
 
-__all__ = ["Verdict", "check_answer", "checker_of", "require_checker"]
+__all__ = ["Added", "Verdict", "add_benchmark", "check_answer", "checker_of", "require_checker"]
