@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rbridge.benchmarks.catalogue import form_of
+from rbridge.benchmarks.lookup import form_of
 from rbridge.benchmarks.problems import Problem, ProblemSet, shows_options, text_sha256
 from rbridge.benchmarks.sources import load_problems
 from rbridge.errors import InputError
