@@ -9,6 +9,7 @@ from rbridge.benchmarks.examples import Example, worked_examples
 from rbridge.benchmarks.problems import Problem, ProblemSet, shows_options, strip_wrapper, text_sha256
 from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
+from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
 
 __all__ = [
@@ -23,10 +24,14 @@ __all__ = [
     "benchmark_named",
     "benchmark_statuses",
     "build_prompt",
+    "fingerprint",
     "form_of",
     "load_problems",
+    "new_key",
     "num_examples",
+    "read_key",
     "resolve_questions",
+    "salted",
     "shows_options",
     "strip_wrapper",
     "text_sha256",
