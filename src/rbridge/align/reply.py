@@ -86,7 +86,7 @@ def locate_reasoning(reply: str, reasoning: str, span: tuple[int, int] | None) -
     """
     if span is not None:
         return _at_span(reply.encode(), reasoning, span)
-    literal = _json_literal(reply)
+    literal = json_literal(reply)
     if literal is not None:
         raw = reply[literal[0] : literal[1]]
         if json.loads(f'"{raw}"', strict=False) == reasoning:
@@ -121,7 +121,7 @@ def _at_span(reply: bytes, reasoning: str, span: tuple[int, int]) -> Location:
     )
 
 
-def _json_literal(reply: str) -> tuple[int, int] | None:
+def json_literal(reply: str) -> tuple[int, int] | None:
     """Character span, quotes excluded, of the string under ``reasoning`` in the reply's JSON object."""
     members = _reasoning_object(reply, 0)
     return None if members is None else (members["reasoning"][0] + 1, members["reasoning"][1] - 1)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rbridge.align import whose_weights
 from rbridge.answers.observations import RankGroup
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, run_values
+from rbridge.metric import RUN_METRICS, metric_named, run_values
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
@@ -81,7 +82,8 @@ def run_rank_groups(
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
-        _group(dict(zip(by, name, strict=True)), columns, targets) for name, columns in sorted(groups.items())
+        _group(dict(zip(by, name, strict=True)), columns, targets, metric)
+        for name, columns in sorted(groups.items())
     ]
 
 
@@ -122,7 +124,10 @@ def _values(run: Run, metric: str) -> dict[_Item, float]:
 
 
 def _group(
-    group: dict[str, str], columns: Sequence[_Column], targets: Mapping[tuple[str, str | None], float] | None
+    group: dict[str, str],
+    columns: Sequence[_Column],
+    targets: Mapping[tuple[str, str | None], float] | None,
+    metric: str,
 ) -> RankGroup:
     _check_replicates(columns)
     shared = set.intersection(*[set(column.values) for column in columns])
@@ -149,7 +154,7 @@ def _group(
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
         num_dropped=len(every) - len(shared),
-        notes=_notes(columns),
+        notes=(*_notes(columns), *_voice_notes(shared), *_weight_notes(columns, metric)),
     )
 
 
@@ -194,9 +199,23 @@ def _notes(columns: Sequence[_Column]) -> tuple[str, ...]:
         for label, differs in apart.items()
         if differs
     ]
-    sources = {source for column in columns for source in column.run.manifest.weight_sources}
-    if sources - {"self", "none"}:
-        notes.append(
-            f"weights are {', '.join(sorted(sources - {'self', 'none'}))}'s, not the traces' writer's"
-        )
     return tuple(notes)
+
+
+def _voice_notes(items: Iterable[_Item]) -> Iterator[str]:
+    """How several voices of a problem count, and that not every problem has all of them."""
+    heard: dict[tuple[str, str], set[str]] = {}
+    for benchmark, problem_id, voice, *_ in items:
+        heard.setdefault((benchmark, problem_id), set()).add(voice)
+    voices = sorted(set.union(*heard.values()))
+    if len(voices) < 2:
+        return
+    uneven = sum(len(found) < len(voices) for found in heard.values())
+    rest = f"; {uneven} of {len(heard)} problems lack one of them" if uneven else ""
+    yield f"voices {', '.join(voices)} are averaged within each problem{rest}: --voice NAME ranks by one"
+
+
+def _weight_notes(columns: Sequence[_Column], metric: str) -> Iterator[str]:
+    known = metric_named(metric)
+    if known is not None and known.weighted:
+        yield whose_weights(source for column in columns for source in column.run.manifest.weight_sources)

@@ -19,6 +19,7 @@ from rbridge.benchmarks.problems import (
 )
 from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
+from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
 
 __all__ = [
@@ -36,13 +37,17 @@ __all__ = [
     "benchmark_named",
     "benchmark_statuses",
     "build_prompt",
+    "fingerprint",
     "form_of",
     "load_problems",
+    "new_key",
     "num_examples",
     "own_folder",
     "read_definition",
     "read_jsonl",
+    "read_key",
     "resolve_questions",
+    "salted",
     "shows_options",
     "strip_wrapper",
     "text_sha256",

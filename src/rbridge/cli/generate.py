@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import print_table, say
 
 if TYPE_CHECKING:
@@ -78,7 +78,14 @@ def generate(
         Refuse an endpoint that is not this machine, and questions that would be downloaded.
     """
     from rbridge.errors import InputError
-    from rbridge.traces.generate import Settings, check_endpoint, find_price, read_key
+    from rbridge.traces.generate import (
+        Settings,
+        answer_check,
+        check_endpoint,
+        find_price,
+        is_loopback,
+        read_key,
+    )
     from rbridge.traces.generate import generate as generate_traces
 
     for name, value in (("concurrency", concurrency), ("max-tokens", max_tokens), ("limit", limit)):
@@ -87,6 +94,8 @@ def generate(
     if max_cost is not None and not 0 < max_cost < float("inf"):
         raise InputError(f"--max-cost {max_cost}: expected dollars above 0")
     url = check_endpoint(endpoint, offline=offline)
+    if offline:
+        forbid_network(is_loopback)
     settings = Settings(
         endpoint=url,
         model=model,
@@ -100,8 +109,9 @@ def generate(
         licence=licence,
         allowed_use=allowed_use,
     )
-    questions = _problems(benchmark, problems, limit, offline=offline)
-    outcome = generate_traces(questions, settings, out, check=lambda problem, answer: None, progress=say)
+    questions = _problems(benchmark, problems, limit)
+    check = answer_check(questions.problems[0], say)
+    outcome = generate_traces(questions, settings, out, check=check, progress=say)
     if outcome.manifest is not None:
         _print(out, outcome.manifest)
     if outcome.stopped is not None or outcome.num_missing:
@@ -115,16 +125,16 @@ def generate(
     return 0
 
 
-def _problems(benchmark: str, source: str, limit: int | None, *, offline: bool) -> ProblemSet:
+def _problems(benchmark: str, source: str, limit: int | None) -> ProblemSet:
     from rbridge.benchmarks import load_problems
 
-    if offline:  # what the hub's cache holds may be read; read by its libraries when they are imported
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     found = load_problems(benchmark, source)
     return dataclasses.replace(found, problems=found.problems[:limit])
 
 
 def _print(out: Path, manifest: BundleManifest) -> None:
+    from rbridge.store.bundles import Terms
+
     rows = [
         (
             one.benchmark,
@@ -133,13 +143,13 @@ def _print(out: Path, manifest: BundleManifest) -> None:
             str(one.num_traces),
             str(one.num_correct),
             str(one.num_wrong),
-            str(len(one.skipped)),
+            str(one.num_skipped),
             str(one.num_missing),
             f"{one.prompt_tokens:,} / {one.completion_tokens:,}",
             "not known" if one.cost_usd is None else f"${one.cost_usd:.4f}",
             one.logprobs_mode,
-            one.licence or "not stated",
-            one.allowed_use or "not stated",
+            manifest.licence_of(one.voice) or "not stated",
+            manifest.terms.get(one.voice, Terms()).use or "not stated",
         )
         for one in manifest.generated
     ]

@@ -114,6 +114,7 @@ def _tokens(one: ScoredTrace) -> Iterator[dict[str, Any]]:
     for index in range(len(tokens.nll)):
         yield {
             "voice": one.key.voice,
+            "weight_source": one.weight_source,
             "token": index,
             "start": int(tokens.start[index]),
             "end": int(tokens.end[index]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from rbridge.align import reasoning_confidence, spread, trace_spans
+from rbridge.align import TraceSpans, reasoning_confidence, spread, trace_spans, weighed_by, weight_sources
 from rbridge.benchmarks import build_prompt
 from rbridge.errors import AlignmentError, InputError
 from rbridge.records import Skip, Trace, TraceKey
@@ -32,6 +33,7 @@ class Encoded:
         weight: their raw weights, or None where the trace has no pieces.
         weight_source: whose confidence they are.
         num_bytes: UTF-8 bytes of R.
+        other_weights: raw weights by further sources.
     """
 
     key: TraceKey
@@ -43,6 +45,7 @@ class Encoded:
     weight: Float[np.ndarray, " tokens"] | None
     weight_source: str | None
     num_bytes: int
+    other_weights: Mapping[str, Float[np.ndarray, " tokens"]] = field(default_factory=dict)
 
 
 def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
@@ -103,7 +106,7 @@ def encode_trace(
     scored = len(context) + spans.index
     if scored[0] == 0:
         return Skip(trace.key, NO_CONTEXT)
-    confidence = reasoning_confidence(trace)
+    weights = _weights(trace, spans)
     return Encoded(
         key=trace.key,
         shots=kept,
@@ -111,10 +114,21 @@ def encode_trace(
         scored=scored,
         start=spans.start,
         end=spans.end,
-        weight=None if confidence is None else spread(confidence, spans.start, spans.end),
+        weight=None if trace.weight_source is None else weights.pop(trace.weight_source),
         weight_source=trace.weight_source,
         num_bytes=len(reasoning),
+        other_weights=weights,
     )
+
+
+def _weights(trace: Trace, spans: TraceSpans) -> dict[str, Float[np.ndarray, " tokens"]]:
+    """The raw weight of each token by each of the trace's sources."""
+    found = {}
+    for source in weight_sources(trace):
+        confidence = reasoning_confidence(weighed_by(trace, source))
+        assert confidence is not None  # the trace has weights of that source
+        found[source] = spread(confidence, spans.start, spans.end)
+    return found
 
 
 def _fitting_prompt(

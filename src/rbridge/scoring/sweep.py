@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import tokenizers
@@ -15,7 +16,7 @@ import transformers
 from jaxtyping import Float
 
 from rbridge import __version__
-from rbridge.benchmarks import resolve_questions
+from rbridge.benchmarks import read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
@@ -37,8 +38,10 @@ class ScoreSettings:
     Attributes:
         shots: worked examples before each question.
         benchmarks: names to score, or empty for all.
+        voices: voices to score, or empty for all.
         limit: traces a benchmark, the first of the bundle, or None for all.
         questions: where questions come from (see ``rbridge.benchmarks``).
+        question_key: file of the key that question hashes are salted with, where they are.
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
         batch_tokens: padded tokens a batch.
@@ -46,8 +49,10 @@ class ScoreSettings:
 
     shots: int = 5
     benchmarks: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
     limit: int | None = None
     questions: str = "auto"
+    question_key: Path | None = None
     dtype: str = "float32"
     device: str | None = None
     batch_tokens: int = 4096
@@ -73,8 +78,9 @@ def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
     """The bundle's traces that the settings ask for, in its order.
 
     Raises:
-        InputError: a benchmark that the bundle has no trace of.
+        InputError: a benchmark or voice that the bundle has no trace of.
     """
+    bundle.check_voices(settings.voices)
     unknown = [name for name in settings.benchmarks if name not in bundle.manifest.counts]
     if unknown:
         raise InputError(
@@ -86,7 +92,8 @@ def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
         group = (trace.key.benchmark, trace.key.voice)
         taken[group] = taken.get(group, 0) + 1
         wanted = not settings.benchmarks or trace.key.benchmark in settings.benchmarks
-        if wanted and (settings.limit is None or taken[group] <= settings.limit):
+        heard = not settings.voices or trace.key.voice in settings.voices
+        if wanted and heard and (settings.limit is None or taken[group] <= settings.limit):
             selected.append(trace)
     return tuple(selected)
 
@@ -117,7 +124,8 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
-    resolved = resolve_questions(select_traces(bundle, settings), settings.questions)
+    key = None if settings.question_key is None else read_key(settings.question_key)
+    resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
     readings = sha256_json([[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces])
     runs: list[Run] = []
@@ -290,7 +298,7 @@ def _scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
         end=item.end,
         num_bytes=item.num_bytes,
     )
-    return ScoredTrace(item.key, item.shots, item.weight_source, tokens)
+    return ScoredTrace(item.key, item.shots, item.weight_source, tokens, item.other_weights)
 
 
 def _best_device() -> str:

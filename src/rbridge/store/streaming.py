@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,24 +17,32 @@ from rbridge.store.bundles import (
     TRACES_SCHEMA,
     BundleManifest,
     ContentDigest,
-    Generation,
+    SkippedTrace,
+    Terms,
     trace_row,
 )
 from rbridge.store.files import replaced_folder, sha256_file, write_json
+from rbridge.store.generation import Generation
 
 _CHUNK = 128
 
 
 def rewrite_bundle(
-    path: Path, traces: Iterable[Trace], *, licence: str | None, generated: Iterable[Generation]
+    path: Path,
+    traces: Iterable[Trace],
+    *,
+    generated: Sequence[Generation],
+    terms: Mapping[str, Terms],
+    skipped: Sequence[SkippedTrace],
 ) -> BundleManifest:
     """Write a bundle, in place of the one that stands there; whole or not at all.
 
     Args:
         path: the bundle's folder.
         traces: in the order of their keys, at least one.
-        licence: terms of all traces, or None.
         generated: how they were asked for.
+        terms: by voice, as the user states them.
+        skipped: problems without a trace.
 
     Raises:
         InputError: no traces.
@@ -69,7 +77,8 @@ def rewrite_bundle(
             counts=dict(counts),
             voices=dict(voices),
             weight_sources=dict(sources),
-            licence=licence,
+            terms=dict(terms),
+            skipped=list(skipped),
             generated=list(generated),
             content_sha256=digest.hexdigest(),
             traces_sha256=sha256_file(folder / TRACES),

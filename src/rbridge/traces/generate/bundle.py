@@ -8,47 +8,72 @@ from pathlib import Path
 
 from rbridge.benchmarks import Problem
 from rbridge.errors import InputError
-from rbridge.records import Trace
-from rbridge.store.bundles import BundleManifest, Generation, SkippedProblem, read_manifest
+from rbridge.records import Trace, TraceKey
+from rbridge.store.bundles import BundleManifest, SkippedTrace, Terms, read_manifest
+from rbridge.store.generation import Generation
 from rbridge.store.streaming import rewrite_bundle
 from rbridge.traces.generate.cut import Kept, read_trace
 from rbridge.traces.generate.entries import StoredTrace
 from rbridge.traces.generate.ledger import Ledger
+from rbridge.traces.generate.series import Series
 
 Check = Callable[[Problem, str], bool | None]
 
 
 def write_series_bundle(
-    ledger: Ledger, out: Path, *, check: Check, progress: Callable[[str], None], changed: bool
+    series: Series, out: Path, *, check: Check | None, progress: Callable[[str], None], changed: bool
 ) -> BundleManifest | None:
     """Write the bundle that a ledger holds, in place of an older one.
 
     Args:
-        ledger: with all series of the bundle.
+        series: that was asked for; its ledger has the bundle's other ones, too.
         out: the bundle's folder.
-        check: whether an answer is right; None where that cannot be told.
+        check: whether an answer is right, where that can be told here.
         progress: told one line at a time.
         changed: whether the ledger has something that the bundle has not.
 
     Returns:
         Its manifest, or None where there is no trace yet.
     """
-    changed |= _check_answers(ledger, check, progress)
+    ledger = series.ledger
+    if check is not None:
+        changed |= _check_answers(series, check, progress)
     if not changed:
         return read_manifest(out)
-    series = [_generation(ledger, benchmark, voice) for benchmark, voice in ledger.all_series()]
-    series = [one for one in series if one is not None]
-    if not any(one.num_traces for one in series):
+    all_series = (_generation(ledger, benchmark, voice) for benchmark, voice in ledger.all_series())
+    generated = [one for one in all_series if one is not None]
+    if not any(one.num_traces for one in generated):
         return None
-    licences = {one.licence for one in series}
     return rewrite_bundle(
-        out, _traces(ledger), licence=licences.pop() if len(licences) == 1 else None, generated=series
+        out, _traces(ledger), generated=generated, terms=_terms(ledger), skipped=_skipped(ledger)
     )
 
 
-def _check_answers(ledger: Ledger, check: Check, progress: Callable[[str], None]) -> bool:
+def _terms(ledger: Ledger) -> dict[str, Terms]:
+    """What the user stated of each voice; of a voice with several benchmarks, whatever was stated."""
+    terms: dict[str, Terms] = {}
+    for benchmark, voice in ledger.all_series():
+        known = ledger.series(benchmark, voice)
+        assert known is not None  # the ledger has just named it
+        before = terms.get(voice, Terms())
+        licence, use = known[1].licence or before.licence, known[1].allowed_use or before.use
+        if licence or use:
+            terms[voice] = Terms(licence=licence, use=use)
+    return terms
+
+
+def _skipped(ledger: Ledger) -> list[SkippedTrace]:
+    return [
+        SkippedTrace(place=str(TraceKey(benchmark, problem_id, voice)), reason=reason)
+        for benchmark, voice in ledger.all_series()
+        for problem_id, reason in ledger.skips(benchmark, voice)
+    ]
+
+
+def _check_answers(series: Series, check: Check, progress: Callable[[str], None]) -> bool:
     """Hold answers that were not checked yet against the gold ones; whether there were any."""
-    unchecked = ledger.unchecked()
+    ledger = series.ledger
+    unchecked = ledger.unchecked(series.benchmark, series.voice)
     if len(unchecked) > 1:
         progress(f"checking {len(unchecked)} answers")
     for stored in unchecked:
@@ -104,13 +129,11 @@ def _generation(ledger: Ledger, benchmark: str, voice: str) -> Generation | None
         num_correct=counts["correct"],
         num_wrong=counts["wrong"],
         num_thinking=counts["thinking"],
-        skipped=[SkippedProblem(problem_id=problem_id, reason=reason) for problem_id, reason in skips],
+        num_skipped=len(skips),
         num_calls=spent.calls,
         num_lost=spent.lost,
         prompt_tokens=spent.tokens_in,
         completion_tokens=spent.tokens_out,
         cost_usd=None if facts.price is None else round(spent.dollars, 6),
         price=facts.price,
-        licence=facts.licence,
-        allowed_use=facts.allowed_use,
     )

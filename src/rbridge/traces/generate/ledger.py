@@ -191,13 +191,16 @@ class Ledger:
         ).fetchone()
         return row is not None
 
-    def unchecked(self) -> list[StoredTrace]:
-        """Traces whose answer was not held against the gold answer that the problem has now; no bodies."""
-        return list(self._traces("AND gold IS NOT json_extract(problem, '$.answer')", bodies=False))
+    def unchecked(self, benchmark: str, voice: str) -> list[StoredTrace]:
+        """A series' traces that were not held against the gold answer of now; no bodies."""
+        condition = (
+            "AND items.benchmark = ? AND items.voice = ? AND gold IS NOT json_extract(problem, '$.answer')"
+        )
+        return list(self._traces(condition, (benchmark, voice), bodies=False))
 
     def traces(self) -> Iterator[StoredTrace]:
         """Everything that traces are made of, in the order of their keys, one reply in memory at a time."""
-        return self._traces("", bodies=True)
+        return self._traces("", (), bodies=True)
 
     def write_verdict(self, stored: StoredTrace, *, correct: bool | None) -> None:
         """Note whether a trace's answer is right, and by which gold answer."""
@@ -239,12 +242,13 @@ class Ledger:
             "SELECT MIN(sent), MAX(sent) FROM calls WHERE benchmark = ? AND voice = ?", (benchmark, voice)
         ).fetchone()
 
-    def _traces(self, condition: str, *, bodies: bool) -> Iterator[StoredTrace]:
+    def _traces(self, condition: str, values: tuple[str, ...], *, bodies: bool) -> Iterator[StoredTrace]:
         rows = self._db.execute(
             f"SELECT problem, items.voice, items.call, correct, thinking, {'reply' if bodies else 'NULL'} "
             "FROM items JOIN calls ON calls.id = items.call JOIN problems ON problems.benchmark = items.benchmark "
             f"AND problems.problem_id = items.problem_id WHERE kind = 'trace' {condition} "
-            "ORDER BY items.benchmark, items.problem_id, items.voice"
+            "ORDER BY items.benchmark, items.problem_id, items.voice",
+            values,
         )
         for problem, voice, call, correct, thinking, reply in rows:
             body = b"" if reply is None else zlib.decompress(reply)

@@ -57,14 +57,16 @@ class Outcome:
     stopped: str | None
 
 
-def generate(problems: ProblemSet, settings: Settings, out: Path, *, check: Check, progress: Say) -> Outcome:
+def generate(
+    problems: ProblemSet, settings: Settings, out: Path, *, check: Check | None, progress: Say
+) -> Outcome:
     """Ask an endpoint for the traces that a bundle lacks.
 
     Args:
         problems: the benchmark's.
         settings: the endpoint, the model, the limits.
         out: the bundle; its ledger stands beside it.
-        check: whether an answer is right; None where that cannot be told.
+        check: whether an answer is right, where that can be told here.
         progress: told one line at a time.
 
     Raises:
@@ -88,7 +90,7 @@ def generate(problems: ProblemSet, settings: Settings, out: Path, *, check: Chec
         changed = bool(run.wanted) or series.terms_changed or not (out / MANIFEST).is_file()
         if not changed:
             progress(f"{out}: complete, nothing to ask for")
-        manifest = write_series_bundle(ledger, out, check=check, progress=progress, changed=changed)
+        manifest = write_series_bundle(series, out, check=check, progress=progress, changed=changed)
         return Outcome(manifest, len(run.wanted), len(series.missing()), run.stopped)
     finally:
         ledger.close()
