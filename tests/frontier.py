@@ -52,6 +52,11 @@ def good_reply(reasoning: str, answer: str) -> dict[str, Any]:
     return completion(content, tokens_of(content))
 
 
+def limit_of(request: dict[str, Any]) -> int:
+    """The most tokens that a request allows, under either of its names."""
+    return request.get("max_tokens") or request["max_completion_tokens"]
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something other than a completion.
@@ -103,14 +108,14 @@ class Frontier:
         """Answer one request."""
         request = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         question = request["messages"][-1]["content"].partition("\n\n")[0]
-        is_probe = request["max_tokens"] == 1 or "cup of tea" in question
+        is_probe = limit_of(request) == 1 or "cup of tea" in question
         name = PROBE if is_probe else question
         with self._lock:
             before = self.asked[name]
             self.asked[name] += 1
             self.requests.append(request)
             self.times.append(time.monotonic())
-            self.headers.append(dict(handler.headers))
+            self.headers.append({key.lower(): value for key, value in handler.headers.items()})
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         try:
@@ -121,7 +126,7 @@ class Frontier:
 
     def probe(self, request: dict[str, Any]) -> dict[str, Any] | Fault:
         """What the probe gets: the same distribution at every temperature."""
-        if request["max_tokens"] == 1:
+        if limit_of(request) == 1:
             token = {"token": "Rome", "bytes": list(b"Rome"), "logprob": -1.0}
             token["top_logprobs"] = [{"token": str(n), "logprob": -1.0 - n / 2} for n in range(5)]
             return completion("Rome", [token])

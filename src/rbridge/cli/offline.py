@@ -33,23 +33,19 @@ def forbid_network(allowed: Callable[[str], bool] | None = None) -> None:
     os.environ |= _SETTINGS
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        if allowed is None or not allowed(_host(event, arguments)):
+        if event in _EVENTS and not (allowed is not None and allowed(_host(event, arguments))):
             _refuse(event, arguments)
 
     sys.addaudithook(hook)
 
 
 def _host(event: str, arguments: tuple[object, ...]) -> str:
-    if event not in _EVENTS:
-        return ""
     address = arguments[1] if event in _WITH_SOCKET else arguments[0]
     host = address[0] if isinstance(address, tuple) and address else address
     return host.decode(errors="replace") if isinstance(host, bytes) else str(host)
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
-    if event not in _EVENTS:
-        return
     address = arguments[1] if event in _WITH_SOCKET else arguments[0]
     if isinstance(address, (str, bytes)) and event in _WITH_SOCKET:
         return  # the path of a local socket

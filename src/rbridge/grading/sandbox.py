@@ -18,7 +18,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
 from rbridge.errors import MissingTool
 
@@ -108,7 +107,7 @@ class Sandbox:
         ]
         self.files = tuple(self._descriptors)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
