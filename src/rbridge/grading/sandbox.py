@@ -107,7 +107,7 @@ class Sandbox:
         ]
         self.files = tuple(self._descriptors)
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Sandbox:  # noqa: PYI034 - beartype reads no Self in a method alone
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -113,10 +113,15 @@ class Ledger:
         return call
 
     def keep_reply(self, call: int, body: bytes) -> None:
-        """Keep a raw reply, before anything reads it; its cost stays at the worst case until it is read."""
+        """Keep a raw reply, before anything reads it; its cost stays at the worst case until it is read.
+
+        This commit alone waits for the disk: a reply that was paid for outlives a power cut, too.
+        """
+        self._db.execute("PRAGMA synchronous = FULL")
         self._run(
             "UPDATE calls SET state = 'answered', reply = ? WHERE id = ?", (zlib.compress(body, 1), call)
         )
+        self._db.execute("PRAGMA synchronous = NORMAL")
 
     def price_reply(self, call: int, cost: float, tokens_in: int, tokens_out: int) -> None:
         """Note what a reply cost, tries that were lost before it included."""
@@ -269,7 +274,7 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1.0)
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")  # a reply that was paid for outlives a power cut, too
+    db.execute("PRAGMA synchronous = NORMAL")  # a commit outlives a kill
     db.execute("BEGIN IMMEDIATE")  # takes the lock now, and keeps it
     version = db.execute("PRAGMA user_version").fetchone()[0]
     db.commit()

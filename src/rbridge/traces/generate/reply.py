@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from typing import Any
 
 # Servers write -9999, or minus infinity, for what they do not know.
 _UNKNOWN = -9999.0
@@ -58,68 +57,6 @@ class Reply:
     fingerprint: str | None
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-def _numbers_only(value: object) -> object:
-    """True is no log-probability, and a string is none either."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-_Number = Annotated[float | None, BeforeValidator(_numbers_only)]
-_Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-class _Alternative(_Open):
-    logprob: _Number = None
-
-
-class _Token(_Open):
-    token: str = ""
-    raw: list[_Byte] | None = Field(default=None, alias="bytes")
-    logprob: _Number = None
-    top_logprobs: list[_Alternative] | None = None
-
-    def piece(self) -> RawPiece:
-        known = [
-            one.logprob
-            for one in self.top_logprobs or ()
-            if one.logprob is not None and one.logprob > _UNKNOWN
-        ]
-        raw = None if self.raw is None else bytes(self.raw)
-        return RawPiece(self.token, raw, self.logprob, tuple(sorted(known, reverse=True)))
-
-
-class _Logprobs(_Open):
-    content: list[_Token] | None = None
-
-
-class _Message(_Open):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: Any = None
-
-
-class _Choice(_Open):
-    message: _Message
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Usage(_Open):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Completion(_Open):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-    model: str | None = None
-    system_fingerprint: str | None = None
-
-
 def read_reply(body: bytes) -> Reply:
     """Read the body of a chat completion.
 
@@ -130,24 +67,49 @@ def read_reply(body: bytes) -> Reply:
         ValueError: it is no chat completion; one line says where.
     """
     try:
-        completion = _Completion.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise ValueError(f"the reply is no chat completion: {place}: {first['msg']}") from None
-    choice = completion.choices[0]
-    message = choice.message
-    thinking = message.reasoning_content or message.reasoning
-    tokens = None if choice.logprobs is None else choice.logprobs.content
-    usage = completion.usage or _Usage()
-    return Reply(
-        content=message.content,
-        thinking=thinking if isinstance(thinking, str) else None,
-        refusal=message.refusal,
-        finish_reason=choice.finish_reason,
-        pieces=None if not tokens else tuple(token.piece() for token in tokens),
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        model=completion.model,
-        fingerprint=completion.system_fingerprint,
+        document = json.loads(body)
+        choice = document["choices"][0]
+        message = choice["message"]
+        tokens = (choice.get("logprobs") or {}).get("content")
+        usage = document.get("usage") or {}
+        return Reply(
+            content=_text(message.get("content")),
+            thinking=_text(message.get("reasoning_content")) or _text(message.get("reasoning")),
+            refusal=_text(message.get("refusal")),
+            finish_reason=_text(choice.get("finish_reason")),
+            pieces=tuple(_piece(token) for token in tokens) if tokens else None,
+            prompt_tokens=_count(usage.get("prompt_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
+            model=_text(document.get("model")),
+            fingerprint=_text(document.get("system_fingerprint")),
+        )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the reply is no chat completion: {str(error)[:80]}") from None
+    except (KeyError, IndexError, TypeError, AttributeError):
+        begin = body[:60].decode(errors="replace")
+        raise ValueError(f"the reply is no chat completion: it begins {begin!r}") from None
+
+
+def _piece(token: dict[str, Any]) -> RawPiece:
+    raw = token.get("bytes")
+    known = [_number(one.get("logprob")) for one in token.get("top_logprobs") or ()]
+    top = sorted((one for one in known if one is not None and one > _UNKNOWN), reverse=True)
+    return RawPiece(
+        text=_text(token.get("token")) or "",
+        raw=None if raw is None else bytes(raw),  # a ValueError where they are no bytes
+        logprob=_number(token.get("logprob")),
+        top=tuple(top),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    """True is no log-probability, and a string is none either."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
