@@ -20,6 +20,7 @@ from rbridge.benchmarks.problems import (
 from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
+from rbridge.benchmarks.twins import NoTwin, make_twins, problem_lines, twin
 
 __all__ = [
     "BENCHMARKS",
@@ -29,6 +30,7 @@ __all__ = [
     "Checker",
     "Example",
     "Form",
+    "NoTwin",
     "Problem",
     "ProblemSet",
     "Resolution",
@@ -38,13 +40,16 @@ __all__ = [
     "build_prompt",
     "form_of",
     "load_problems",
+    "make_twins",
     "num_examples",
     "own_folder",
+    "problem_lines",
     "read_definition",
     "read_jsonl",
     "resolve_questions",
     "shows_options",
     "strip_wrapper",
     "text_sha256",
+    "twin",
     "worked_examples",
 ]
