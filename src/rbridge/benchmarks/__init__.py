@@ -6,7 +6,7 @@ the Hugging Face hub, or from a file of the user's (``sources``), and what was r
 
 from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, Form
 from rbridge.benchmarks.examples import worked_examples
-from rbridge.benchmarks.jsonl import read_jsonl
+from rbridge.benchmarks.jsonl import problem_lines, read_jsonl
 from rbridge.benchmarks.lookup import all_benchmarks, benchmark_named, form_of
 from rbridge.benchmarks.own import own_folder, read_definition
 from rbridge.benchmarks.problems import (
@@ -20,7 +20,7 @@ from rbridge.benchmarks.problems import (
 from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
-from rbridge.benchmarks.twins import NoTwin, make_twins, problem_lines, twin
+from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
     "BENCHMARKS",

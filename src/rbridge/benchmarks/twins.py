@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import operator
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -100,15 +99,6 @@ def make_twins(problems: Iterable[Problem], seed: int, each: int = 1) -> tuple[l
         made += [one for one in found if isinstance(one, Problem)]
         missing += [one for one in found[:1] if isinstance(one, NoTwin)]
     return made, missing
-
-
-def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
-    """Problems as a file of questions has them, one JSON object a line."""
-    for problem in problems:
-        fields = dataclasses.asdict(problem)
-        del fields["stored"]
-        kept = {name: value for name, value in fields.items() if value is not None}
-        yield json.dumps(kept, ensure_ascii=False) + "\n"
 
 
 def _plan(problem: Problem) -> _Plan | str:
