@@ -6,7 +6,7 @@ the Hugging Face hub, or from a file of the user's (``sources``), and what was r
 
 from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, Form
 from rbridge.benchmarks.examples import worked_examples
-from rbridge.benchmarks.jsonl import read_jsonl
+from rbridge.benchmarks.jsonl import problem_lines, read_jsonl
 from rbridge.benchmarks.lookup import all_benchmarks, benchmark_named, form_of
 from rbridge.benchmarks.own import own_folder, read_definition
 from rbridge.benchmarks.problems import (
@@ -21,6 +21,7 @@ from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
+from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
     "BENCHMARKS",
@@ -30,6 +31,7 @@ __all__ = [
     "Checker",
     "Example",
     "Form",
+    "NoTwin",
     "Problem",
     "ProblemSet",
     "Resolution",
@@ -40,9 +42,11 @@ __all__ = [
     "fingerprint",
     "form_of",
     "load_problems",
+    "make_twins",
     "new_key",
     "num_examples",
     "own_folder",
+    "problem_lines",
     "read_definition",
     "read_jsonl",
     "read_key",
@@ -51,5 +55,6 @@ __all__ = [
     "shows_options",
     "strip_wrapper",
     "text_sha256",
+    "twin",
     "worked_examples",
 ]

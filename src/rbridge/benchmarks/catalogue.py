@@ -18,7 +18,7 @@ from rbridge.benchmarks.rows import (
     read_wrapped_choices,
 )
 
-Form = Literal["free", "choices", "letter", "code"]
+Form = Literal["free", "choices", "code"]
 Checker = Literal["number", "latex", "letter", "code", "text"]
 
 

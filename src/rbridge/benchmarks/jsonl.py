@@ -1,7 +1,10 @@
-"""Questions from a file of the user's: one JSON object a line, strictly read."""
+"""Questions in a file of the user's: one JSON object a line, strictly read; and such a file's lines."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -119,3 +122,11 @@ def _problem(line: _Line, benchmark: str, form: Form, place: str) -> Problem:
         solution=line.solution, tests=line.tests, entry_point=line.entry_point,
         twin_of=line.twin_of,
     )  # fmt: skip
+
+
+def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
+    """Problems as such a file has them, one line each."""
+    for problem in problems:
+        fields = dataclasses.asdict(problem)
+        kept = {name: fields[name] for name in _Line.model_fields if fields[name] is not None}
+        yield json.dumps(kept, ensure_ascii=False) + "\n"

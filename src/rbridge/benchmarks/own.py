@@ -110,7 +110,10 @@ def read_definition(path: Path, problems: Path | None = None) -> Benchmark:
     except ValidationError as error:
         raise InputError(_first_fault(path, text, error)) from error
     _check(said, path, text)
-    examples = tuple(_example(entry, said, f"{path}: example {n}") for n, entry in enumerate(said.example, 1))
+    examples = tuple(
+        _example(entry, said, f"{path}{_example_line(text, place)}: example {place + 1}")
+        for place, entry in enumerate(said.example)
+    )
     source = OwnSource(problems or path.parent / said.problems, examples)
     return Benchmark(said.name, said.title, said.task, said.form, said.checker, said.licence, own=source)
 
@@ -135,13 +138,12 @@ _EXPECTED = (
 def _first_fault(path: Path, text: str, error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     field, found = fault["loc"], fault["input"]
-    where = f"{path}{_line(text, str(field[0]))}: " + "".join(
-        f"example {part + 1}: " if isinstance(part, int) else f"field {part!r}: "
-        for part in field
-        if part != "example" or len(field) == 1
-    )
+    if field[0] == "example" and len(field) > 1:
+        place = f"{path}{_example_line(text, int(field[1]))}: example {int(field[1]) + 1}"
+    else:
+        place = f"{path}{_line(text, str(field[0]))}"
     shown = f" (found {found!r})" if isinstance(found, str | int | float) else ""
-    return f"{where}{fault['msg']}{shown}; {_EXPECTED}"
+    return f"{place}: field {str(field[-1])!r}: {fault['msg']}{shown}; {_EXPECTED}"
 
 
 def _check(said: _Definition, path: Path, text: str) -> None:
@@ -165,6 +167,12 @@ def _line(text: str, field: str) -> str:
     """``:17`` where a field stands in line 17 of the file."""
     match = re.search(rf"^\s*{re.escape(field)}\s*=", text, re.MULTILINE)
     return "" if match is None else f":{text.count(chr(10), 0, match.end()) + 1}"
+
+
+def _example_line(text: str, place: int) -> str:
+    """The same for the example at a place, from 0."""
+    starts = [match.end() for match in re.finditer(r"^\s*\[\[example\]\]", text, re.MULTILINE)]
+    return f":{text.count(chr(10), 0, starts[place]) + 1}" if place < len(starts) else ""
 
 
 def _example(entry: _Example, said: _Definition, place: str) -> Example:

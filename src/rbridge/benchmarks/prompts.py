@@ -57,11 +57,13 @@ def _worked_block(benchmark: str, example: Example) -> str:
 
 
 def _question_block(benchmark: str, question: str, choices: Sequence[str] | None) -> str:
-    form, text = form_of(benchmark), question
-    if form == "code":
-        text = f"Complete this Python function.\n{question}"
-    elif form == "choices":
-        text = _with_options(benchmark, strip_wrapper(question), tuple(choices or ()))
+    match form_of(benchmark):
+        case "code":
+            text = f"Complete this Python function.\n{question}"
+        case "choices":
+            text = _with_options(benchmark, strip_wrapper(question), tuple(choices or ()))
+        case "free":
+            text = question
     return f"Question: {text}\nAnswer:"
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from rbridge.benchmarks import Problem
 from rbridge.errors import InputError
 from rbridge.grading.inside.wire import dumps
-from rbridge.grading.sandbox import CPU_SECONDS, MEMORY, WALL_SECONDS, Sandbox, require_sandbox
+from rbridge.grading.sandbox import CPU_SECONDS, MEMORY, WALL_SECONDS, Sandbox, make_sandbox, require_sandbox
 from rbridge.grading.verdict import Verdict
 
 _RUN = (
@@ -49,8 +49,8 @@ def check_code(problem: Problem, answer: str, *, seconds: float = WALL_SECONDS) 
     shared = {"question": problem.question, "entry_point": problem.entry_point}
     with (
         _SEATS,
-        Sandbox({"job": dumps({**shared, "answer": answer})}) as candidate,
-        Sandbox({"job": dumps({**shared, "tests": problem.tests})}) as judge,
+        make_sandbox({"job": dumps({**shared, "answer": answer})}) as candidate,
+        make_sandbox({"job": dumps({**shared, "tests": problem.tests})}) as judge,
     ):
         said = _run(candidate, judge, seconds)
     if said is None:

@@ -52,7 +52,7 @@ def check_latex(gold: str, answer: str, *, seconds: float = SECONDS) -> Verdict:
         MissingExtra: ``math-verify`` is not installed.
     """
     require_math_verify()
-    given = (last_box(answer) or answer).strip()
+    given = (last_box(answer) or answer).strip().removesuffix(".")
     if _same_text(gold, given):
         return Verdict(correct=True, reason="the same text")
     if re.search(r"\bor\b", given):

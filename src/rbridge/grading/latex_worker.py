@@ -10,6 +10,8 @@ import json
 import sys
 from typing import Any
 
+# Decimal places to which floats must agree: with math-verify's own 6, .0000672 would equal .0000673.
+_DECIMALS = 12
 _MEMORY = 4 << 30  # bytes of address space; importing takes half a GB of it
 
 
@@ -40,7 +42,7 @@ def _comparer() -> Any:
         if not wanted or not given:
             which = "answer" if wanted else "gold answer"
             return {"correct": None, "reason": f"the {which} cannot be read as mathematics"}
-        same = verify(wanted, given, timeout_seconds=None)
+        same = verify(wanted, given, float_rounding=_DECIMALS, timeout_seconds=None)
         return {"correct": same, "reason": f"{given[0]} against {wanted[0]}"}
 
     return verdict

@@ -15,7 +15,9 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def require_sandbox() -> None:
     if platform.machine() not in _MACHINES:
         known = " or ".join(_MACHINES)
         raise MissingTool(f"checking code needs a machine of type {known}, this is {platform.machine()}")
-    with Sandbox({}) as sandbox:
+    with make_sandbox({}) as sandbox:
         done = subprocess.run(
             [*sandbox.command, "-c", _PROBE],
             pass_fds=sandbox.files, capture_output=True, text=True, check=False, timeout=WALL_SECONDS,
@@ -78,40 +80,36 @@ def require_sandbox() -> None:
         )
 
 
+@dataclass(frozen=True)
 class Sandbox:
-    """A sandboxed Python's command line, to which its arguments are added, and the files that it holds.
-
-    Use it as a context manager, and start the command inside with ``pass_fds=sandbox.files``.
+    """A sandboxed Python, ready to be started with ``pass_fds=sandbox.files``.
 
     Attributes:
-        command: bwrap with all its options, up to and including the interpreter.
+        command: bwrap with all its options, up to and including the interpreter; its arguments follow.
         files: descriptors that bwrap reads.
     """
 
-    def __init__(self, contents: Mapping[str, str]) -> None:
-        """Args: contents: text of each file to stand in the sandbox's root, by name."""
-        self._descriptors = [_in_memory(_filter())]
-        options = ["--seccomp", str(self._descriptors[0])]
+    command: tuple[str, ...]
+    files: tuple[int, ...]
+
+
+@contextmanager
+def make_sandbox(contents: Mapping[str, str]) -> Iterator[Sandbox]:
+    """A sandbox, whose command must be started before the block ends.
+
+    Args:
+        contents: the text of each file that stands in the sandbox's root, by name.
+    """
+    files = [_in_memory(_filter())]
+    options = ["--seccomp", str(files[0])]
+    try:
         for name, text in contents.items():
-            self._descriptors.append(_in_memory(text.encode()))
-            options += ["--ro-bind-data", str(self._descriptors[-1]), f"/{name}"]
-        self.command = [
-            "bwrap",
-            *_NAMESPACES,
-            *_system(),
-            *options,
-            "--remount-ro",
-            "/",
-            "--",
-            *_interpreter(),
-        ]
-        self.files = tuple(self._descriptors)
-
-    def __enter__(self) -> Sandbox:  # noqa: PYI034 - beartype reads no Self in a method alone
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for descriptor in self._descriptors:
+            files.append(_in_memory(text.encode()))
+            options += ["--ro-bind-data", str(files[-1]), f"/{name}"]
+        command = ("bwrap", *_NAMESPACES, *_system(), *options, "--remount-ro", "/", "--", *_interpreter())
+        yield Sandbox(command, tuple(files))
+    finally:
+        for descriptor in files:
             os.close(descriptor)
 
 

@@ -86,13 +86,11 @@ def _bodies(code: str) -> Iterator[str]:
     body = code.strip("\n").rstrip()
     if body[:1].isspace():
         yield body
-    yield textwrap.indent(body.lstrip(), "    ", predicate=_first_only(body.lstrip()))
-    yield textwrap.indent(textwrap.dedent(body), "    ")
-
-
-def _first_only(body: str) -> Callable[[str], bool]:
-    first = body.partition("\n")[0]
-    return lambda line: line.rstrip("\n") == first
+        return
+    indented = textwrap.indent(body, "    ")
+    if not _compiles(body):  # the first line alone stands too far left
+        yield indented[:4] + body
+    yield indented
 
 
 def _compiles(program: str) -> bool:
