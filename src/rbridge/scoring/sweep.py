@@ -16,7 +16,7 @@ import transformers
 from jaxtyping import Float
 
 from rbridge import __version__
-from rbridge.benchmarks import read_key, resolve_questions
+from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
@@ -124,7 +124,7 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
-    key = None if settings.question_key is None else read_key(settings.question_key)
+    key = _question_key(bundle, settings)
     resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
     readings = sha256_json([[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces])
@@ -144,6 +144,19 @@ def sweep(
         runs.append(run)
         failures.extend(_shortcomings(run))
     return Sweep(tuple(runs), tuple(failures))
+
+
+def _question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
+    """The key that the bundle's question hashes are salted with, or None where none was given."""
+    if settings.question_key is None:
+        return None
+    key = read_key(settings.question_key)
+    if bundle.manifest.question_key not in (None, fingerprint(key)):
+        raise InputError(
+            f"{settings.question_key}: not the key of {bundle.path} (fingerprint {fingerprint(key)}, expected "
+            f"{bundle.manifest.question_key}): give the key file that the bundle was made with"
+        )
+    return key
 
 
 def _shortcomings(run: Run) -> list[Failure]:
