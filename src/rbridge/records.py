@@ -120,6 +120,8 @@ class ScoredTrace:
         weight_source: whose confidence weighs it (see ``Trace``), or None.
         tokens: losses, weights and spans.
         other_weights: raw weights by further sources, which the bundle holds side by side.
+        window: bytes of R in a window and bytes that each next one adds, where the trace was read in
+            several windows; None where it was read whole.
     """
 
     key: TraceKey
@@ -127,6 +129,7 @@ class ScoredTrace:
     weight_source: str | None
     tokens: TokenScores
     other_weights: Mapping[str, Float[np.ndarray, " tokens"]] = field(default_factory=dict)
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,9 @@ _ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
 _ALIKE = 1.02
 _BY = ("benchmark", "size", "tokens", "step")
 
-# A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
-_Item = tuple[str, str, str, int]
+# A trace (benchmark, problem, voice) under a number of worked examples, read whole or in windows of a size
+# and stride: values of one item compare.
+_Item = tuple[str, str, str, int, tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _values(run: Run, metric: str) -> dict[_Item, float]:
     for one, values in zip(scored, run_values(scored), strict=True):
         value = getattr(values, metric)
         if value is not None:
-            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
+            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots, one.window] = value
     return found
 
 
@@ -135,11 +137,11 @@ def _group(
     if not shared:
         where = ", ".join(group.values()) or "all runs"
         raise IncomparableRuns(
-            f"{where}: no trace was scored by all {len(columns)} runs with equal shots; "
-            "score them with the same --shots and --limit"
+            f"{where}: no trace was scored by all {len(columns)} runs with equal shots and windows; "
+            "score them with the same --shots, --limit, --window and --stride"
         )
     voices: dict[tuple[str, str], list[_Item]] = {}
-    for item in sorted(shared):
+    for item in sorted(shared, key=str):
         voices.setdefault(item[:2], []).append(item)
     values = [
         [np.mean([column.values[item] for item in items]) for items in voices.values()] for column in columns
@@ -154,7 +156,12 @@ def _group(
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
         num_dropped=len(every) - len(shared),
-        notes=(*_notes(columns), *_voice_notes(shared), *_weight_notes(columns, metric)),
+        notes=(
+            *_notes(columns),
+            *_voice_notes(shared),
+            *_window_notes(shared),
+            *_weight_notes(columns, metric),
+        ),
     )
 
 
@@ -213,6 +220,13 @@ def _voice_notes(items: Iterable[_Item]) -> Iterator[str]:
     uneven = sum(len(found) < len(voices) for found in heard.values())
     rest = f"; {uneven} of {len(heard)} problems lack one of them" if uneven else ""
     yield f"voices {', '.join(voices)} are averaged within each problem{rest}: --voice NAME ranks by one"
+
+
+def _window_notes(items: Collection[_Item]) -> Iterator[str]:
+    """That long traces were not read whole."""
+    windows = Counter(item[4] for item in items if item[4] is not None)
+    for (size, stride), count in sorted(windows.items()):
+        yield f"{count} of {len(items)} traces were read in windows of {size} bytes, {stride} new in each"
 
 
 def _weight_notes(columns: Sequence[_Column], metric: str) -> Iterator[str]:

@@ -28,6 +28,8 @@ def score(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    window: int | None = None,
+    stride: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -69,6 +71,11 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    window
+        Read traces of more bytes in windows of so many, the question in front of each; without it, what
+        does not fit a proxy's context is skipped.
+    stride
+        Bytes of the trace that each window adds to the one before; half a window if left out.
     json
         Print JSON instead of a table.
     """
@@ -80,11 +87,14 @@ def score(
     from rbridge.errors import InputError
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.sweep import ScoreSettings, sweep
+    from rbridge.scoring.windows import Window
     from rbridge.store.labels import read_labels
     from rbridge.store.runs import RunStore
     from rbridge.store.views import View
     from rbridge.traces.named import open_bundle
 
+    if stride is not None and window is None:
+        raise InputError("--stride goes with --window")
     if not checkpoints:
         raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
     bundle = open_bundle(traces)
@@ -100,6 +110,7 @@ def score(
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
+        window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
     )
     result = sweep(
         expand(checkpoints),

@@ -23,7 +23,7 @@ traces.command(check)
 def export(
     bundle: str,
     *,
-    out: Annotated[str, Parameter(name=["--out", "-o"])],
+    out: Annotated[str, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)],
     voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     only_licence: Annotated[tuple[str, ...], Parameter(negative="")] = (),
 ) -> int:

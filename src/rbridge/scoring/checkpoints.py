@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from rbridge.errors import InputError, RBridgeError
@@ -199,9 +199,12 @@ def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
     """
     where = checkpoint.name
     with _load_errors(where, "tokenizer"):
-        loaded: Any = AutoTokenizer.from_pretrained(
-            *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
-        )
+        place, gguf = _place(checkpoint), _gguf(checkpoint)
+        # transformers may build the tokenizer anew from the class that a config or an architecture names (any
+        # tokenizer of a Qwen2 model gets Qwen's splits); what the proxy was trained with is tokenizer.json.
+        whole = not gguf and (Path(*place) / "tokenizer.json").is_file()
+        reader: Any = PreTrainedTokenizerFast if whole else AutoTokenizer
+        loaded: Any = reader.from_pretrained(*place, **gguf, trust_remote_code=False)
     return ProxyTokenizer(loaded, where=where)
 
 

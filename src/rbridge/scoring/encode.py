@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from rbridge.benchmarks import build_prompt
 from rbridge.errors import AlignmentError, InputError
 from rbridge.records import Skip, Trace, TraceKey
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.windows import Window, part_key, window_parts
 
 NORMALISED = "normalised"
 CONTROL = "the tokenizer reads a control token in the text"
@@ -34,6 +36,7 @@ class Encoded:
         weight_source: whose confidence they are.
         num_bytes: UTF-8 bytes of R.
         other_weights: raw weights by further sources.
+        window: how the trace is read where it is longer than a window; None where it is read whole.
     """
 
     key: TraceKey
@@ -46,6 +49,7 @@ class Encoded:
     weight_source: str | None
     num_bytes: int
     other_weights: Mapping[str, Float[np.ndarray, " tokens"]] = field(default_factory=dict)
+    window: Window | None = None
 
 
 def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
@@ -72,7 +76,12 @@ def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
 
 
 def encode_trace(
-    trace: Trace, tokenizer: ProxyTokenizer, *, shots: int, context_length: int | None
+    trace: Trace,
+    tokenizer: ProxyTokenizer,
+    *,
+    shots: int,
+    context_length: int | None,
+    window: Window | None = None,
 ) -> Encoded | Skip:
     """One trace in a proxy's tokens, or the reason why it cannot be scored.
 
@@ -81,9 +90,10 @@ def encode_trace(
         tokenizer: the proxy's.
         shots: worked examples asked for; dropped from the front where the context is short.
         context_length: most tokens the proxy takes, or None.
+        window: read a longer trace in such windows, each of which must fit; None reads every trace whole.
 
     Returns:
-        The encoded trace, or a skip.
+        The encoded trace, whole (see ``cut_windows``), or a skip.
 
     Raises:
         InputError: worked examples were asked for and there are none for this trace.
@@ -97,11 +107,16 @@ def encode_trace(
         spans = trace_spans(tokenizer.spell(continuation), reasoning)
     except AlignmentError as error:
         return Skip(trace.key, str(error), refused=True)
-    fitting = _fitting_prompt(candidates, tokenizer, len(continuation), context_length)
+    windowed = window is not None and len(reasoning) > window.size
+    longest = _longest_window(spans, len(reasoning), window) if window and windowed else len(continuation)
+    fitting = _fitting_prompt(candidates, tokenizer, longest, context_length)
     if tokenizer.has_control(continuation):
         return Skip(trace.key, CONTROL, refused=True)
     if fitting is None:
-        return Skip(trace.key, TOO_LONG)
+        too_wide = (
+            f"{TOO_LONG}: a window of {window.size} bytes is {longest} tokens" if window and windowed else ""
+        )
+        return Skip(trace.key, too_wide or TOO_LONG)
     kept, context = fitting
     scored = len(context) + spans.index
     if scored[0] == 0:
@@ -118,7 +133,42 @@ def encode_trace(
         weight_source=trace.weight_source,
         num_bytes=len(reasoning),
         other_weights=weights,
+        window=window if windowed else None,
     )
+
+
+def cut_windows(item: Encoded) -> list[Encoded]:
+    """A trace that is read in windows as one sequence a window; any other as it is.
+
+    Each has the prompt in front, then the tokens of its window; those that are scored in it have their
+    spans and weights in the whole trace. The parts' keys tell them apart until ``join_parts``.
+    """
+    if item.window is None:
+        return [item]
+    num_context = int(item.scored[0])  # prefix, prompt, and the separator where it is a token of its own
+    found = []
+    for number, part in enumerate(window_parts(item.start, item.num_bytes, item.window), start=1):
+        begin, end = int(item.scored[part.context]), int(item.scored[part.last - 1]) + 1
+        these = slice(part.first, part.last)
+        found.append(
+            dataclasses.replace(
+                item,
+                key=part_key(item.key, number),
+                ids=(*item.ids[:num_context], *item.ids[begin:end]),
+                scored=item.scored[these] - begin + num_context,
+                start=item.start[these],
+                end=item.end[these],
+                weight=None if item.weight is None else item.weight[these],
+                other_weights={source: weight[these] for source, weight in item.other_weights.items()},
+            )
+        )
+    return found
+
+
+def _longest_window(spans: TraceSpans, num_bytes: int, window: Window) -> int:
+    """Tokens of R in the widest window, with those in front of R's first byte."""
+    parts = window_parts(spans.start, num_bytes, window)
+    return int(spans.index[0]) + max(int(spans.index[p.last - 1] - spans.index[p.context]) + 1 for p in parts)
 
 
 def _weights(trace: Trace, spans: TraceSpans) -> dict[str, Float[np.ndarray, " tokens"]]:

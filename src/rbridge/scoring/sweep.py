@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,13 +16,14 @@ import transformers
 from jaxtyping import Float
 
 from rbridge import __version__
-from rbridge.benchmarks import read_key, resolve_questions
+from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
-from rbridge.scoring.encode import Encoded, encode_trace, prompts
+from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
 from rbridge.scoring.engine import Engine, batches
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
 from rbridge.store.runs import FORMAT_VERSION, Run, RunManifest, RunStore, skip_rows
@@ -45,6 +46,7 @@ class ScoreSettings:
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
         batch_tokens: padded tokens a batch.
+        window: read longer traces in such windows, or None: then what does not fit is skipped.
     """
 
     shots: int = 5
@@ -56,6 +58,7 @@ class ScoreSettings:
     dtype: str = "float32"
     device: str | None = None
     batch_tokens: int = 4096
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,11 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
-    key = None if settings.question_key is None else read_key(settings.question_key)
+    key = _question_key(bundle, settings)
     resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
-    readings = sha256_json([[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces])
+    read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
+    readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
     runs: list[Run] = []
     failures: list[Failure] = []
     for number, checkpoint in enumerate(checkpoints, start=1):
@@ -144,6 +148,19 @@ def sweep(
         runs.append(run)
         failures.extend(_shortcomings(run))
     return Sweep(tuple(runs), tuple(failures))
+
+
+def _question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
+    """The key that the bundle's question hashes are salted with, or None where none was given."""
+    if settings.question_key is None:
+        return None
+    key = read_key(settings.question_key)
+    if bundle.manifest.question_key not in (None, fingerprint(key)):
+        raise InputError(
+            f"{settings.question_key}: not the key of {bundle.path} (fingerprint {fingerprint(key)}, expected "
+            f"{bundle.manifest.question_key}): give the key file that the bundle was made with"
+        )
+    return key
 
 
 def _shortcomings(run: Run) -> list[Failure]:
@@ -197,7 +214,7 @@ class _Job:
                 f"{self.checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
                 f"{engine.vocabulary}; is the tokenizer another model's?"
             )
-        scored = self._score(key, engine, encoded)
+        scored = join_parts(self._score(key, engine, encoded))
         manifest = RunManifest(
             key=key,
             checkpoint=self.checkpoint.name,
@@ -247,12 +264,16 @@ class _Job:
         skips: list[Skip] = []
         for trace in self.traces:
             found = encode_trace(
-                trace, tokenizer, shots=self.settings.shots, context_length=loaded.context_length
+                trace,
+                tokenizer,
+                shots=self.settings.shots,
+                context_length=loaded.context_length,
+                window=self.settings.window,
             )
             if isinstance(found, Skip):
                 skips.append(found)
             else:
-                encoded.append(found)
+                encoded.extend(cut_windows(found))
         return encoded, skips
 
     def _score(self, key: str, engine: Engine, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
@@ -298,7 +319,8 @@ def _scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
         end=item.end,
         num_bytes=item.num_bytes,
     )
-    return ScoredTrace(item.key, item.shots, item.weight_source, tokens, item.other_weights)
+    window = None if item.window is None else (item.window.size, item.window.stride)
+    return ScoredTrace(item.key, item.shots, item.weight_source, tokens, item.other_weights, window)
 
 
 def _best_device() -> str:

@@ -45,6 +45,7 @@ _SCHEMA = pl.Schema(
         "end": pl.List(pl.Int32),
         # Later columns: a file without them reads as if they were empty.
         "other_weights": pl.List(pl.Struct({"source": pl.String, "weight": pl.List(pl.Float64)})),
+        "window": pl.List(pl.Int64),
     }
 )
 
@@ -267,6 +268,7 @@ def _row(scored: ScoredTrace) -> dict[str, Any]:
         "other_weights": [
             {"source": source, "weight": weight.tolist()} for source, weight in scored.other_weights.items()
         ],
+        "window": None if scored.window is None else list(scored.window),
     }
 
 
@@ -292,4 +294,5 @@ def _scored(row: dict[str, Any]) -> ScoredTrace:
             other["source"]: np.array(other["weight"], dtype=np.float64)
             for other in row.get("other_weights") or ()
         },
+        window=None if not row.get("window") else (row["window"][0], row["window"][1]),
     )
