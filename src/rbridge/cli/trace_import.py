@@ -155,6 +155,9 @@ def merge(
         note=note,
         question_key=merged.question_key,
         skipped=merged.skipped,
+        generated=[
+            one for bundle, voices in kept for one in bundle.manifest.generated if one.voice in voices
+        ],
     )
     title = f"{out}: {len(merged.traces)} traces from {len(kept)} bundles"
     _print_made(title, manifest, merged.traces)

@@ -171,6 +171,7 @@ def weigh(
         terms=source.manifest.terms,
         question_key=source.manifest.question_key,
         skipped=source.manifest.skipped,
+        generated=source.manifest.generated,
         note=note or source.manifest.note,
     )
     shutil.rmtree(meanwhile.root)

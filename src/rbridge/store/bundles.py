@@ -99,6 +99,7 @@ class BundleManifest(BaseModel):
         question_key: fingerprint of the key that the questions' hashes are salted with, where the
             questions are kept outside the bundle; None where they are not.
         skipped: what was refused on the way in.
+        generated: how the traces of each benchmark and voice were asked for, where they were.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -207,6 +208,7 @@ def write_bundle(
     terms: Mapping[str, Terms] | None = None,
     question_key: str | None = None,
     skipped: Sequence[SkippedTrace] = (),
+    generated: Sequence[Generation] = (),
 ) -> BundleManifest:
     """Write traces as a new bundle, whole or not at all.
 
@@ -220,6 +222,7 @@ def write_bundle(
         terms: terms by voice, as the user states them.
         question_key: fingerprint of the key behind salted question hashes, or None.
         skipped: what was refused on the way in.
+        generated: how traces were asked for, where they were.
 
     Raises:
         InputError: no traces, a repeated key, or a path that is taken.
@@ -250,6 +253,7 @@ def write_bundle(
             question_key=question_key,
             skipped=list(skipped),
             note=note,
+            generated=list(generated),
             content_sha256=content_sha256(traces),
             traces_sha256=sha256_file(folder / TRACES),
         )
