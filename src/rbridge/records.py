@@ -6,7 +6,8 @@ UTF-8 bytes of the trace, the reasoning R, from 0; spans are half open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,6 +43,19 @@ class Pieces:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Another model's confidence in a trace, beside the first.
+
+    Attributes:
+        source: the name of the model, never ``self``.
+        pieces: its tokens; they spell the reasoning alone.
+    """
+
+    source: str
+    pieces: Pieces
+
+
+@dataclass(frozen=True)
 class Trace:
     """A frontier model's reasoning about one problem, final answer removed.
 
@@ -59,6 +73,7 @@ class Trace:
         pieces: weight model's tokens, or None: then there is no weight and no rBridge score.
         weight_source: ``self`` (the writer's own probabilities) or the name of the model
             that was teacher-forced over the trace.
+        other_weights: further models' confidence, each source once; none without ``pieces``.
     """
 
     key: TraceKey
@@ -73,6 +88,7 @@ class Trace:
     reasoning_span: tuple[int, int] | None = None
     pieces: Pieces | None = None
     weight_source: str | None = None
+    other_weights: tuple[Weights, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,12 +119,17 @@ class ScoredTrace:
         shots: worked examples that stood before it.
         weight_source: whose confidence weighs it (see ``Trace``), or None.
         tokens: losses, weights and spans.
+        other_weights: raw weights by further sources, which the bundle holds side by side.
+        window: bytes of R in a window and bytes that each next one adds, where the trace was read in
+            several windows; None where it was read whole.
     """
 
     key: TraceKey
     shots: int
     weight_source: str | None
     tokens: TokenScores
+    other_weights: Mapping[str, Float[np.ndarray, " tokens"]] = field(default_factory=dict)
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,4 +168,5 @@ __all__ = [
     "TokenScores",
     "Trace",
     "TraceKey",
+    "Weights",
 ]

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rbridge.errors import AlignmentError
 
@@ -24,6 +25,46 @@ class Location:
     start: int
     end: int
     escaped: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a reply's JSON object says.
+
+    Attributes:
+        reasoning: the value of ``reasoning``, unescaped.
+        final_answer: the value of ``final_answer``: a string unescaped, anything else as it is written
+            in the JSON; None where it is null or left out.
+        span: half-open byte span of the reasoning in the reply, between its quotes, still escaped.
+    """
+
+    reasoning: str
+    final_answer: str | None
+    span: tuple[int, int]
+
+
+def cut_reply(reply: str, start: int = 0) -> Cut | None:
+    """Cut the reasoning and the answer out of a reply that is, or holds, a JSON object.
+
+    Args:
+        reply: the writer's raw reply; a code fence or a sentence around the object does no harm.
+        start: where to begin to look, in characters: behind a span of thinking.
+
+    Returns:
+        The parts, or None where there is no object with a string under ``reasoning``.
+    """
+    members = _reasoning_object(reply, start)
+    if members is None:
+        return None
+    first, last = members["reasoning"]
+    before = len(reply[: first + 1].encode())
+    span = (before, before + len(reply[first + 1 : last - 1].encode()))
+    answer = members.get("final_answer")
+    return Cut(
+        reasoning=_value(reply, members["reasoning"]),
+        final_answer=None if answer is None else _as_text(reply, answer),
+        span=span,
+    )
 
 
 def locate_reasoning(reply: str, reasoning: str, span: tuple[int, int] | None) -> Location:
@@ -45,7 +86,7 @@ def locate_reasoning(reply: str, reasoning: str, span: tuple[int, int] | None) -
     """
     if span is not None:
         return _at_span(reply.encode(), reasoning, span)
-    literal = _json_literal(reply)
+    literal = json_literal(reply)
     if literal is not None:
         raw = reply[literal[0] : literal[1]]
         if json.loads(f'"{raw}"', strict=False) == reasoning:
@@ -80,40 +121,54 @@ def _at_span(reply: bytes, reasoning: str, span: tuple[int, int]) -> Location:
     )
 
 
-def _json_literal(reply: str) -> tuple[int, int] | None:
-    """Character span, quotes excluded, of the string under ``reasoning`` in the reply's JSON object.
+def json_literal(reply: str) -> tuple[int, int] | None:
+    """Character span, quotes excluded, of the string under ``reasoning`` in the reply's JSON object."""
+    members = _reasoning_object(reply, 0)
+    return None if members is None else (members["reasoning"][0] + 1, members["reasoning"][1] - 1)
+
+
+def _reasoning_object(reply: str, start: int) -> dict[str, tuple[int, int]] | None:
+    """Character spans of the values of the reply's JSON object, by key.
 
     The object may stand anywhere (inside a code fence, after a sentence): the first ``{`` from
-    which a whole object with that key can be read is taken.
+    which a whole object with a string under ``reasoning`` can be read is taken.
     """
-    at = reply.find("{")
+    at = reply.find("{", start)
     while at != -1:
-        span = _key_in_object(reply, at)
-        if span is not None:
-            return span
+        members = _members(reply, at)
+        if members is not None:
+            return members
         at = reply.find("{", at + 1)
     return None
 
 
-def _key_in_object(reply: str, at: int) -> tuple[int, int] | None:
+def _members(reply: str, at: int) -> dict[str, tuple[int, int]] | None:
     try:
         whole, _ = _DECODER.raw_decode(reply, at)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets nested without end are no reply either
         return None
     if not isinstance(whole.get("reasoning"), str):
         return None
-    found = None
+    members: dict[str, tuple[int, int]] = {}
     at = _skip(reply, at + 1)
     while reply[at] != "}":
         key, at = _DECODER.raw_decode(reply, at)
         start = _skip(reply, _skip(reply, at) + 1)  # behind the colon
         _, at = _DECODER.raw_decode(reply, start)
-        if key == "reasoning":
-            found = (start + 1, at - 1)  # of a repeated key, the last counts, as in json.loads
+        members[key] = (start, at)  # of a repeated key, the last counts, as in json.loads
         at = _skip(reply, at)
         if reply[at] == ",":
             at = _skip(reply, at + 1)
-    return found
+    return members
+
+
+def _value(reply: str, span: tuple[int, int]) -> Any:
+    return json.loads(reply[span[0] : span[1]], strict=False)
+
+
+def _as_text(reply: str, span: tuple[int, int]) -> str | None:
+    value = _value(reply, span)
+    return value if value is None or isinstance(value, str) else reply[span[0] : span[1]]
 
 
 def _skip(reply: str, at: int) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rbridge.align import whose_weights
 from rbridge.answers.observations import RankGroup
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, run_values
+from rbridge.metric import RUN_METRICS, metric_named, run_values
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
@@ -19,8 +21,9 @@ _ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
 _ALIKE = 1.02
 _BY = ("benchmark", "size", "tokens", "step")
 
-# A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
-_Item = tuple[str, str, str, int]
+# A trace (benchmark, problem, voice) under a number of worked examples, read whole or in windows of a size
+# and stride: values of one item compare.
+_Item = tuple[str, str, str, int, tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def run_rank_groups(
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
-        _group(dict(zip(by, name, strict=True)), columns, targets) for name, columns in sorted(groups.items())
+        _group(dict(zip(by, name, strict=True)), columns, targets, metric)
+        for name, columns in sorted(groups.items())
     ]
 
 
@@ -117,12 +121,15 @@ def _values(run: Run, metric: str) -> dict[_Item, float]:
     for one, values in zip(scored, run_values(scored), strict=True):
         value = getattr(values, metric)
         if value is not None:
-            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
+            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots, one.window] = value
     return found
 
 
 def _group(
-    group: dict[str, str], columns: Sequence[_Column], targets: Mapping[tuple[str, str | None], float] | None
+    group: dict[str, str],
+    columns: Sequence[_Column],
+    targets: Mapping[tuple[str, str | None], float] | None,
+    metric: str,
 ) -> RankGroup:
     _check_replicates(columns)
     shared = set.intersection(*[set(column.values) for column in columns])
@@ -130,11 +137,11 @@ def _group(
     if not shared:
         where = ", ".join(group.values()) or "all runs"
         raise IncomparableRuns(
-            f"{where}: no trace was scored by all {len(columns)} runs with equal shots; "
-            "score them with the same --shots and --limit"
+            f"{where}: no trace was scored by all {len(columns)} runs with equal shots and windows; "
+            "score them with the same --shots, --limit, --window and --stride"
         )
     voices: dict[tuple[str, str], list[_Item]] = {}
-    for item in sorted(shared):
+    for item in sorted(shared, key=str):
         voices.setdefault(item[:2], []).append(item)
     values = [
         [np.mean([column.values[item] for item in items]) for items in voices.values()] for column in columns
@@ -149,7 +156,12 @@ def _group(
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
         num_dropped=len(every) - len(shared),
-        notes=_notes(columns),
+        notes=(
+            *_notes(columns),
+            *_voice_notes(shared),
+            *_window_notes(shared),
+            *_weight_notes(columns, metric),
+        ),
     )
 
 
@@ -194,9 +206,30 @@ def _notes(columns: Sequence[_Column]) -> tuple[str, ...]:
         for label, differs in apart.items()
         if differs
     ]
-    sources = {source for column in columns for source in column.run.manifest.weight_sources}
-    if sources - {"self", "none"}:
-        notes.append(
-            f"weights are {', '.join(sorted(sources - {'self', 'none'}))}'s, not the traces' writer's"
-        )
     return tuple(notes)
+
+
+def _voice_notes(items: Iterable[_Item]) -> Iterator[str]:
+    """How several voices of a problem count, and that not every problem has all of them."""
+    heard: dict[tuple[str, str], set[str]] = {}
+    for benchmark, problem_id, voice, *_ in items:
+        heard.setdefault((benchmark, problem_id), set()).add(voice)
+    voices = sorted(set.union(*heard.values()))
+    if len(voices) < 2:
+        return
+    uneven = sum(len(found) < len(voices) for found in heard.values())
+    rest = f"; {uneven} of {len(heard)} problems lack one of them" if uneven else ""
+    yield f"voices {', '.join(voices)} are averaged within each problem{rest}: --voice NAME ranks by one"
+
+
+def _window_notes(items: Collection[_Item]) -> Iterator[str]:
+    """That long traces were not read whole."""
+    windows = Counter(item[4] for item in items if item[4] is not None)
+    for (size, stride), count in sorted(windows.items()):
+        yield f"{count} of {len(items)} traces were read in windows of {size} bytes, {stride} new in each"
+
+
+def _weight_notes(columns: Sequence[_Column], metric: str) -> Iterator[str]:
+    known = metric_named(metric)
+    if known is not None and known.weighted:
+        yield whose_weights(source for column in columns for source in column.run.manifest.weight_sources)

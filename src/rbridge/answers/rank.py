@@ -22,6 +22,7 @@ from rbridge.rank import (
     uneven_seed_noise,
 )
 from rbridge.store.runs import Run, read_runs
+from rbridge.store.views import View
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class RankQuestion:
         target_lower: lower targets are better.
         targets: CSV of targets, for score runs.
         by: columns that split the data into groups.
+        voices: of score runs, these alone; all, averaged within a problem, where empty.
+        weights: of score runs, whose; None is the writer's own where there are any, else the only ones.
         resamples, level, seed: of the bootstrap.
     """
 
@@ -47,6 +50,8 @@ class RankQuestion:
     target_lower: bool = False
     targets: Path | None = None
     by: tuple[str, ...] = ("benchmark",)
+    voices: tuple[str, ...] = ()
+    weights: str | None = None
     resamples: int = 2000
     level: float = 0.95
     seed: int = 0
@@ -90,11 +95,13 @@ def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup
 
 def _read_groups(question: RankQuestion) -> list[RankGroup]:
     if question.source.is_dir():
-        return _run_groups(read_runs(question.source), question)
+        return _run_groups(read_runs(question.source, View(question.voices, question.weights)), question)
     if question.targets is not None:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"
         )
+    if question.voices or question.weights is not None:
+        raise InputError("--voice and --weights go with score runs; a CSV has its values in columns")
     return read_rank_groups(question.source, proxy=question.proxy, target=question.target, by=question.by)
 
 

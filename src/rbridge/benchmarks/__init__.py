@@ -4,31 +4,57 @@ A benchmark is a row of data (``catalogue``). Its problems come from the files o
 the Hugging Face hub, or from a file of the user's (``sources``), and what was read is recorded.
 """
 
-from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, benchmark_named, form_of
-from rbridge.benchmarks.examples import Example, worked_examples
-from rbridge.benchmarks.problems import Problem, ProblemSet, shows_options, strip_wrapper, text_sha256
+from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, Form
+from rbridge.benchmarks.examples import worked_examples
+from rbridge.benchmarks.jsonl import problem_lines, read_jsonl
+from rbridge.benchmarks.lookup import all_benchmarks, benchmark_named, form_of
+from rbridge.benchmarks.own import own_folder, read_definition
+from rbridge.benchmarks.problems import (
+    Example,
+    Problem,
+    ProblemSet,
+    shows_options,
+    strip_wrapper,
+    text_sha256,
+)
 from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
+from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
+from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
     "BENCHMARKS",
     "SOURCES",
     "Benchmark",
     "BenchmarkStatus",
+    "Checker",
     "Example",
+    "Form",
+    "NoTwin",
     "Problem",
     "ProblemSet",
     "Resolution",
+    "all_benchmarks",
     "benchmark_named",
     "benchmark_statuses",
     "build_prompt",
+    "fingerprint",
     "form_of",
     "load_problems",
+    "make_twins",
+    "new_key",
     "num_examples",
+    "own_folder",
+    "problem_lines",
+    "read_definition",
+    "read_jsonl",
+    "read_key",
     "resolve_questions",
+    "salted",
     "shows_options",
     "strip_wrapper",
     "text_sha256",
+    "twin",
     "worked_examples",
 ]

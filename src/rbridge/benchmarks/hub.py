@@ -33,6 +33,10 @@ def read_hub(benchmark: Benchmark) -> ProblemSet:
     """
     if not hub_is_at_hand():
         raise MissingExtra("datasets", "hub", f"reading the questions of {benchmark.name} from the hub")
+    if benchmark.hub is None:
+        raise InputError(
+            f"the hub has no questions of {benchmark.name!r}, which was added here: take source 'auto'"
+        )
     return _read_dataset(benchmark.name, benchmark.hub)
 
 

@@ -1,9 +1,10 @@
-"""What a problem is, whichever source it came from, and the wrapper that some sources keep around it."""
+"""What a problem and a worked example are, whichever source they came from, and the stored wrapper."""
 
 from __future__ import annotations
 
 import hashlib
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,7 @@ class Problem:
         solution: the worked gold solution as stored, or None.
         tests: code that defines ``check(candidate)``, for a code problem.
         entry_point: the function that ``check`` calls, for a code problem.
+        twin_of: the problem that this one repeats with other numbers, or None.
     """
 
     benchmark: str
@@ -38,6 +40,7 @@ class Problem:
     solution: str | None = None
     tests: str | None = None
     entry_point: str | None = None
+    twin_of: str | None = None
 
     @property
     def question_sha256(self) -> str:
@@ -63,6 +66,33 @@ class ProblemSet:
     def by_id(self) -> dict[str, Problem]:
         """The problems under their ids."""
         return {problem.problem_id: problem for problem in self.problems}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A worked example, as a proxy reads it behind the example's question.
+
+    Attributes:
+        question: the text without a wrapper.
+        choices: the options, or None.
+        reasoning: a few sentences that end before the answer.
+        answer: in the form of the benchmark's gold answers.
+        closing: the words that give the answer, after the reasoning.
+    """
+
+    question: str
+    choices: tuple[str, ...] | None
+    reasoning: str
+    answer: str
+    closing: str
+
+
+def worked_example(
+    closing: str, *, question: str, reasoning: str, answer: str, choices: Sequence[str] | None = None
+) -> Example:
+    """An example from its fields; ``{answer}`` in the closing words is its answer."""
+    options = None if choices is None else tuple(choices)
+    return Example(question, options, reasoning, answer, closing.replace("{answer}", answer))
 
 
 def text_sha256(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from rbridge.benchmarks.catalogue import form_of
-from rbridge.benchmarks.examples import Example, worked_examples
-from rbridge.benchmarks.problems import option_lines, shows_options, strip_wrapper
+from rbridge.benchmarks.examples import worked_examples
+from rbridge.benchmarks.lookup import form_of
+from rbridge.benchmarks.problems import Example, option_lines, shows_options, strip_wrapper
 from rbridge.errors import InputError
 
 
@@ -36,7 +36,6 @@ def num_examples(benchmark: str) -> int:
     return len(worked_examples(benchmark))
 
 
-@lru_cache(maxsize=128)
 def _examples_block(benchmark: str, shots: int) -> str:
     available = worked_examples(benchmark)
     if not 0 <= shots <= len(available):
@@ -44,7 +43,11 @@ def _examples_block(benchmark: str, shots: int) -> str:
             f"{shots} shots for benchmark {benchmark!r}: it has {len(available)} worked examples: "
             f"ask for 0 to {len(available)} shots"
         )
-    chosen = available[len(available) - shots :]
+    return _worked_blocks(benchmark, available[len(available) - shots :])
+
+
+@lru_cache(maxsize=128)
+def _worked_blocks(benchmark: str, chosen: tuple[Example, ...]) -> str:
     return "".join(f"{_worked_block(benchmark, example)}\n\n" for example in chosen)
 
 

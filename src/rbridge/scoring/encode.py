@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from rbridge.align import reasoning_confidence, spread, trace_spans
+from rbridge.align import TraceSpans, reasoning_confidence, spread, trace_spans, weighed_by, weight_sources
 from rbridge.benchmarks import build_prompt
 from rbridge.errors import AlignmentError, InputError
 from rbridge.records import Skip, Trace, TraceKey
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.windows import Window, part_key, window_parts
 
 NORMALISED = "normalised"
 CONTROL = "the tokenizer reads a control token in the text"
@@ -32,6 +35,8 @@ class Encoded:
         weight: their raw weights, or None where the trace has no pieces.
         weight_source: whose confidence they are.
         num_bytes: UTF-8 bytes of R.
+        other_weights: raw weights by further sources.
+        window: how the trace is read where it is longer than a window; None where it is read whole.
     """
 
     key: TraceKey
@@ -43,6 +48,8 @@ class Encoded:
     weight: Float[np.ndarray, " tokens"] | None
     weight_source: str | None
     num_bytes: int
+    other_weights: Mapping[str, Float[np.ndarray, " tokens"]] = field(default_factory=dict)
+    window: Window | None = None
 
 
 def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
@@ -69,7 +76,12 @@ def prompts(trace: Trace, shots: int) -> list[tuple[int, str]]:
 
 
 def encode_trace(
-    trace: Trace, tokenizer: ProxyTokenizer, *, shots: int, context_length: int | None
+    trace: Trace,
+    tokenizer: ProxyTokenizer,
+    *,
+    shots: int,
+    context_length: int | None,
+    window: Window | None = None,
 ) -> Encoded | Skip:
     """One trace in a proxy's tokens, or the reason why it cannot be scored.
 
@@ -78,9 +90,10 @@ def encode_trace(
         tokenizer: the proxy's.
         shots: worked examples asked for; dropped from the front where the context is short.
         context_length: most tokens the proxy takes, or None.
+        window: read a longer trace in such windows, each of which must fit; None reads every trace whole.
 
     Returns:
-        The encoded trace, or a skip.
+        The encoded trace, whole (see ``cut_windows``), or a skip.
 
     Raises:
         InputError: worked examples were asked for and there are none for this trace.
@@ -94,16 +107,21 @@ def encode_trace(
         spans = trace_spans(tokenizer.spell(continuation), reasoning)
     except AlignmentError as error:
         return Skip(trace.key, str(error), refused=True)
-    fitting = _fitting_prompt(candidates, tokenizer, len(continuation), context_length)
+    windowed = window is not None and len(reasoning) > window.size
+    longest = _longest_window(spans, len(reasoning), window) if window and windowed else len(continuation)
+    fitting = _fitting_prompt(candidates, tokenizer, longest, context_length)
     if tokenizer.has_control(continuation):
         return Skip(trace.key, CONTROL, refused=True)
     if fitting is None:
-        return Skip(trace.key, TOO_LONG)
+        too_wide = (
+            f"{TOO_LONG}: a window of {window.size} bytes is {longest} tokens" if window and windowed else ""
+        )
+        return Skip(trace.key, too_wide or TOO_LONG)
     kept, context = fitting
     scored = len(context) + spans.index
     if scored[0] == 0:
         return Skip(trace.key, NO_CONTEXT)
-    confidence = reasoning_confidence(trace)
+    weights = _weights(trace, spans)
     return Encoded(
         key=trace.key,
         shots=kept,
@@ -111,10 +129,56 @@ def encode_trace(
         scored=scored,
         start=spans.start,
         end=spans.end,
-        weight=None if confidence is None else spread(confidence, spans.start, spans.end),
+        weight=None if trace.weight_source is None else weights.pop(trace.weight_source),
         weight_source=trace.weight_source,
         num_bytes=len(reasoning),
+        other_weights=weights,
+        window=window if windowed else None,
     )
+
+
+def cut_windows(item: Encoded) -> list[Encoded]:
+    """A trace that is read in windows as one sequence a window; any other as it is.
+
+    Each has the prompt in front, then the tokens of its window; those that are scored in it have their
+    spans and weights in the whole trace. The parts' keys tell them apart until ``join_parts``.
+    """
+    if item.window is None:
+        return [item]
+    num_context = int(item.scored[0])  # prefix, prompt, and the separator where it is a token of its own
+    found = []
+    for number, part in enumerate(window_parts(item.start, item.num_bytes, item.window), start=1):
+        begin, end = int(item.scored[part.context]), int(item.scored[part.last - 1]) + 1
+        these = slice(part.first, part.last)
+        found.append(
+            dataclasses.replace(
+                item,
+                key=part_key(item.key, number),
+                ids=(*item.ids[:num_context], *item.ids[begin:end]),
+                scored=item.scored[these] - begin + num_context,
+                start=item.start[these],
+                end=item.end[these],
+                weight=None if item.weight is None else item.weight[these],
+                other_weights={source: weight[these] for source, weight in item.other_weights.items()},
+            )
+        )
+    return found
+
+
+def _longest_window(spans: TraceSpans, num_bytes: int, window: Window) -> int:
+    """Tokens of R in the widest window, with those in front of R's first byte."""
+    parts = window_parts(spans.start, num_bytes, window)
+    return int(spans.index[0]) + max(int(spans.index[p.last - 1] - spans.index[p.context]) + 1 for p in parts)
+
+
+def _weights(trace: Trace, spans: TraceSpans) -> dict[str, Float[np.ndarray, " tokens"]]:
+    """The raw weight of each token by each of the trace's sources."""
+    found = {}
+    for source in weight_sources(trace):
+        confidence = reasoning_confidence(weighed_by(trace, source))
+        assert confidence is not None  # the trace has weights of that source
+        found[source] = spread(confidence, spans.start, spans.end)
+    return found
 
 
 def _fitting_prompt(

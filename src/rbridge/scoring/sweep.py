@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import tokenizers
@@ -15,13 +16,14 @@ import transformers
 from jaxtyping import Float
 
 from rbridge import __version__
-from rbridge.benchmarks import resolve_questions
+from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
-from rbridge.scoring.encode import Encoded, encode_trace, prompts
+from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
 from rbridge.scoring.engine import Engine, batches
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
 from rbridge.store.runs import FORMAT_VERSION, Run, RunManifest, RunStore, skip_rows
@@ -37,20 +39,26 @@ class ScoreSettings:
     Attributes:
         shots: worked examples before each question.
         benchmarks: names to score, or empty for all.
+        voices: voices to score, or empty for all.
         limit: traces a benchmark, the first of the bundle, or None for all.
         questions: where questions come from (see ``rbridge.benchmarks``).
+        question_key: file of the key that question hashes are salted with, where they are.
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
         batch_tokens: padded tokens a batch.
+        window: read longer traces in such windows, or None: then what does not fit is skipped.
     """
 
     shots: int = 5
     benchmarks: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
     limit: int | None = None
     questions: str = "auto"
+    question_key: Path | None = None
     dtype: str = "float32"
     device: str | None = None
     batch_tokens: int = 4096
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,9 @@ def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
     """The bundle's traces that the settings ask for, in its order.
 
     Raises:
-        InputError: a benchmark that the bundle has no trace of.
+        InputError: a benchmark or voice that the bundle has no trace of.
     """
+    bundle.check_voices(settings.voices)
     unknown = [name for name in settings.benchmarks if name not in bundle.manifest.counts]
     if unknown:
         raise InputError(
@@ -86,7 +95,8 @@ def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
         group = (trace.key.benchmark, trace.key.voice)
         taken[group] = taken.get(group, 0) + 1
         wanted = not settings.benchmarks or trace.key.benchmark in settings.benchmarks
-        if wanted and (settings.limit is None or taken[group] <= settings.limit):
+        heard = not settings.voices or trace.key.voice in settings.voices
+        if wanted and heard and (settings.limit is None or taken[group] <= settings.limit):
             selected.append(trace)
     return tuple(selected)
 
@@ -117,9 +127,11 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
-    resolved = resolve_questions(select_traces(bundle, settings), settings.questions)
+    key = _question_key(bundle, settings)
+    resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
-    readings = sha256_json([[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces])
+    read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
+    readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
     runs: list[Run] = []
     failures: list[Failure] = []
     for number, checkpoint in enumerate(checkpoints, start=1):
@@ -136,6 +148,19 @@ def sweep(
         runs.append(run)
         failures.extend(_shortcomings(run))
     return Sweep(tuple(runs), tuple(failures))
+
+
+def _question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
+    """The key that the bundle's question hashes are salted with, or None where none was given."""
+    if settings.question_key is None:
+        return None
+    key = read_key(settings.question_key)
+    if bundle.manifest.question_key not in (None, fingerprint(key)):
+        raise InputError(
+            f"{settings.question_key}: not the key of {bundle.path} (fingerprint {fingerprint(key)}, expected "
+            f"{bundle.manifest.question_key}): give the key file that the bundle was made with"
+        )
+    return key
 
 
 def _shortcomings(run: Run) -> list[Failure]:
@@ -189,7 +214,7 @@ class _Job:
                 f"{self.checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
                 f"{engine.vocabulary}; is the tokenizer another model's?"
             )
-        scored = self._score(key, engine, encoded)
+        scored = join_parts(self._score(key, engine, encoded))
         manifest = RunManifest(
             key=key,
             checkpoint=self.checkpoint.name,
@@ -239,12 +264,16 @@ class _Job:
         skips: list[Skip] = []
         for trace in self.traces:
             found = encode_trace(
-                trace, tokenizer, shots=self.settings.shots, context_length=loaded.context_length
+                trace,
+                tokenizer,
+                shots=self.settings.shots,
+                context_length=loaded.context_length,
+                window=self.settings.window,
             )
             if isinstance(found, Skip):
                 skips.append(found)
             else:
-                encoded.append(found)
+                encoded.extend(cut_windows(found))
         return encoded, skips
 
     def _score(self, key: str, engine: Engine, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
@@ -290,7 +319,8 @@ def _scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
         end=item.end,
         num_bytes=item.num_bytes,
     )
-    return ScoredTrace(item.key, item.shots, item.weight_source, tokens)
+    window = None if item.window is None else (item.window.size, item.window.stride)
+    return ScoredTrace(item.key, item.shots, item.weight_source, tokens, item.other_weights, window)
 
 
 def _best_device() -> str:

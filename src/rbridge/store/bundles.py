@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +14,21 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from rbridge.align.sources import weight_sources
 from rbridge.errors import InputError
-from rbridge.records import Pieces, Trace, TraceKey
+from rbridge.records import Pieces, Trace, TraceKey, Weights
 from rbridge.store.documents import read_document
-from rbridge.store.files import new_folder, sha256_file, sha256_json, write_json
+from rbridge.store.files import canonical_json, new_folder, sha256_file, write_json
+from rbridge.store.generation import Generation
 
 # 1: first format.
-FORMAT_VERSION = 1
+# 2: other_weights (several weight models side by side), terms of each voice, questions kept outside, skips.
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 TRACES = "traces.parquet"
 
-_SCHEMA = pl.Schema(
+_PIECES = pl.List(pl.Struct({"bytes": pl.Binary, "logprob": pl.Float64}))
+TRACES_SCHEMA = pl.Schema(
     {
         "benchmark": pl.String,
         "problem_id": pl.String,
@@ -37,8 +42,9 @@ _SCHEMA = pl.Schema(
         "correct": pl.Boolean,
         "reply": pl.String,
         "reasoning_span": pl.List(pl.Int64),
-        "pieces": pl.List(pl.Struct({"bytes": pl.Binary, "logprob": pl.Float64})),
+        "pieces": _PIECES,
         "weight_source": pl.String,
+        "other_weights": pl.List(pl.Struct({"source": pl.String, "pieces": _PIECES})),
     }
 )
 
@@ -57,8 +63,44 @@ class WeightModel(BaseModel):
     note: str
 
 
+class Terms(BaseModel):
+    """Under which terms a voice's traces stand, as far as the user states them.
+
+    Attributes:
+        licence: name of the licence or of the source model's terms.
+        use: what they allow, in the user's words.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    licence: str | None = None
+    use: str | None = None
+
+
+class SkippedTrace(BaseModel):
+    """Something that was meant to become a trace of this bundle and did not, and why."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    place: str
+    reason: str
+
+
 class BundleManifest(BaseModel):
-    """What a bundle says of itself."""
+    """What a bundle says of itself.
+
+    Attributes:
+        counts: traces by benchmark.
+        voices: traces by voice.
+        weight_sources: traces by whose weights they carry; a trace may count under several.
+        weight_models: teacher-forced models behind the weights.
+        licence: terms of all traces, where they were stated for the bundle as a whole.
+        terms: terms by voice, where they were stated for each.
+        question_key: fingerprint of the key that the questions' hashes are salted with, where the
+            questions are kept outside the bundle; None where they are not.
+        skipped: what was refused on the way in.
+        generated: how the traces of each benchmark and voice were asked for, where they were.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -71,9 +113,18 @@ class BundleManifest(BaseModel):
     weight_sources: dict[str, int]
     weight_models: list[WeightModel] = Field(default_factory=list)
     licence: str | None = None
+    terms: dict[str, Terms] = Field(default_factory=dict)
+    question_key: str | None = None
+    skipped: list[SkippedTrace] = Field(default_factory=list)
     note: str | None = None
+    generated: list[Generation] = Field(default_factory=list)
     content_sha256: str
     traces_sha256: str
+
+    def licence_of(self, voice: str) -> str | None:
+        """The licence that a voice's traces stand under, as stated for it or for the whole bundle."""
+        stated = self.terms.get(voice)
+        return stated.licence if stated is not None and stated.licence is not None else self.licence
 
 
 @dataclass(frozen=True)
@@ -98,6 +149,53 @@ class Bundle:
             )
         return found[0]
 
+    def voices_meant(self, voices: Sequence[str], licences: Sequence[str]) -> tuple[str, ...]:
+        """The bundle's voices of these names (any where empty) and under these licences (likewise).
+
+        A voice without a stated licence stands under none; capitals do not matter.
+        """
+        wanted = {licence.casefold() for licence in licences}
+        return tuple(
+            voice
+            for voice in self.manifest.voices
+            if (not voices or voice in voices)
+            and (not licences or (self.manifest.licence_of(voice) or "").casefold() in wanted)
+        )
+
+    def chosen_voices(self, voices: Sequence[str], licences: Sequence[str]) -> tuple[str, ...]:
+        """As ``voices_meant``; empty, which means all, where nothing was asked for.
+
+        Raises:
+            InputError: no such voice, or none that satisfies both.
+        """
+        self.check_voices(voices)
+        if not voices and not licences:
+            return ()
+        found = self.voices_meant(voices, licences)
+        if not found:
+            stated = {
+                voice: self.manifest.licence_of(voice) or "not stated" for voice in self.manifest.voices
+            }
+            known = ", ".join(f"{voice}: {licence}" for voice, licence in stated.items())
+            raise InputError(f"{self.path}: no trace under {' or '.join(licences)}; its licences are {known}")
+        return found
+
+    def traces_of(self, voices: Sequence[str]) -> tuple[Trace, ...]:
+        """The traces of these voices, or all where none is named."""
+        return tuple(trace for trace in self.traces if not voices or trace.key.voice in voices)
+
+    def check_voices(self, voices: Sequence[str]) -> None:
+        """Pass where the bundle has traces of each of these voices.
+
+        Raises:
+            InputError: it has none of one of them.
+        """
+        for voice in voices:
+            if voice not in self.manifest.voices:
+                raise InputError(
+                    f"{self.path}: no trace of voice {voice!r}; it has {', '.join(self.manifest.voices)}"
+                )
+
 
 def write_bundle(
     path: Path,
@@ -107,6 +205,10 @@ def write_bundle(
     weight_models: Iterable[WeightModel] = (),
     licence: str | None = None,
     note: str | None = None,
+    terms: Mapping[str, Terms] | None = None,
+    question_key: str | None = None,
+    skipped: Sequence[SkippedTrace] = (),
+    generated: Sequence[Generation] = (),
 ) -> BundleManifest:
     """Write traces as a new bundle, whole or not at all.
 
@@ -117,6 +219,10 @@ def write_bundle(
         weight_models: teacher-forced models behind the weights.
         licence: terms of the traces, as the user states them.
         note: one line for readers.
+        terms: terms by voice, as the user states them.
+        question_key: fingerprint of the key behind salted question hashes, or None.
+        skipped: what was refused on the way in.
+        generated: how traces were asked for, where they were.
 
     Raises:
         InputError: no traces, a repeated key, or a path that is taken.
@@ -129,17 +235,25 @@ def write_bundle(
     if repeated:
         raise InputError(f"{path}: trace {repeated[0]} comes twice; a key may name one trace only")
     with new_folder(path) as folder:
-        pl.DataFrame([_row(trace) for trace in traces], schema=_SCHEMA).write_parquet(folder / TRACES)
+        pl.DataFrame([trace_row(trace) for trace in traces], schema=TRACES_SCHEMA).write_parquet(
+            folder / TRACES
+        )
         manifest = BundleManifest(
             name=name or path.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             rbridge_version=__version__,
             counts=dict(Counter(trace.key.benchmark for trace in traces)),
             voices=dict(Counter(trace.key.voice for trace in traces)),
-            weight_sources=dict(Counter(trace.weight_source or "none" for trace in traces)),
+            weight_sources=dict(
+                Counter(name for trace in traces for name in weight_sources(trace) or ("none",))
+            ),
             weight_models=list(weight_models),
             licence=licence,
+            terms=dict(terms or {}),
+            question_key=question_key,
+            skipped=list(skipped),
             note=note,
+            generated=list(generated),
             content_sha256=content_sha256(traces),
             traces_sha256=sha256_file(folder / TRACES),
         )
@@ -183,17 +297,42 @@ def read_manifest(path: Path) -> BundleManifest:
 def content_sha256(traces: Iterable[Trace]) -> str:
     """Hash of what the traces say, in key order, whatever file they came in."""
     ordered = sorted(traces, key=lambda trace: (trace.key.benchmark, trace.key.problem_id, trace.key.voice))
-    rows = [_row(trace) for trace in ordered]
-    for row in rows:
-        row["pieces"] = row["pieces"] and [[p["bytes"].hex(), p["logprob"].hex()] for p in row["pieces"]]
-    return sha256_json(rows)
+    digest = ContentDigest()
+    for trace in ordered:
+        digest.add(trace)
+    return digest.hexdigest()
 
 
-def _row(trace: Trace) -> dict[str, Any]:
-    pieces = None
-    if trace.pieces is not None:
-        both = zip(trace.pieces.spelled, trace.pieces.logprobs.tolist(), strict=True)
-        pieces = [{"bytes": spelled, "logprob": logprob} for spelled, logprob in both]
+class ContentDigest:
+    """The hash of traces that come one by one, in key order."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256(b"[")
+        self._num = 0
+
+    def add(self, trace: Trace) -> None:
+        """Take in the next trace, as one row of canonical JSON."""
+        row = trace_row(trace)
+        row["pieces"] = _hashed(row["pieces"])
+        others = row.pop("other_weights")
+        if others:  # left out where there are none, so that a bundle of format 1 keeps its hash
+            row["other_weights"] = [[other["source"], _hashed(other["pieces"])] for other in others]
+        self._sha256.update(b"," * bool(self._num) + canonical_json(row).encode())
+        self._num += 1
+
+    def hexdigest(self) -> str:
+        """The hash of all rows as one JSON list."""
+        whole = self._sha256.copy()
+        whole.update(b"]")
+        return whole.hexdigest()
+
+
+def _hashed(pieces: list[dict[str, Any]] | None) -> list[list[str]] | None:
+    return None if pieces is None else [[piece["bytes"].hex(), piece["logprob"].hex()] for piece in pieces]
+
+
+def trace_row(trace: Trace) -> dict[str, Any]:
+    """A trace as a row of the table."""
     return {
         "benchmark": trace.key.benchmark,
         "problem_id": trace.key.problem_id,
@@ -207,16 +346,25 @@ def _row(trace: Trace) -> dict[str, Any]:
         "correct": trace.correct,
         "reply": trace.reply,
         "reasoning_span": None if trace.reasoning_span is None else list(trace.reasoning_span),
-        "pieces": pieces,
+        "pieces": None if trace.pieces is None else _piece_rows(trace.pieces),
         "weight_source": trace.weight_source,
+        "other_weights": [
+            {"source": other.source, "pieces": _piece_rows(other.pieces)} for other in trace.other_weights
+        ],
     }
 
 
+def _piece_rows(pieces: Pieces) -> list[dict[str, Any]]:
+    both = zip(pieces.spelled, pieces.logprobs.tolist(), strict=True)
+    return [{"bytes": spelled, "logprob": logprob} for spelled, logprob in both]
+
+
+def _pieces(rows: list[dict[str, Any]]) -> Pieces:
+    spelled = tuple(row["bytes"] for row in rows)
+    return Pieces(spelled, np.array([row["logprob"] for row in rows], dtype=np.float64))
+
+
 def _trace(row: dict[str, Any]) -> Trace:
-    pieces = None
-    if row["pieces"] is not None:
-        spelled = tuple(piece["bytes"] for piece in row["pieces"])
-        pieces = Pieces(spelled, np.array([piece["logprob"] for piece in row["pieces"]], dtype=np.float64))
     span = row["reasoning_span"]
     rest = (
         "reasoning",
@@ -232,6 +380,10 @@ def _trace(row: dict[str, Any]) -> Trace:
         key=TraceKey(row["benchmark"], row["problem_id"], row["voice"]),
         choices=None if row["choices"] is None else tuple(row["choices"]),
         reasoning_span=None if span is None else (span[0], span[1]),
-        pieces=pieces,
+        pieces=None if row["pieces"] is None else _pieces(row["pieces"]),
+        # A bundle of format 1 has no such column.
+        other_weights=tuple(
+            Weights(other["source"], _pieces(other["pieces"])) for other in row.get("other_weights") or ()
+        ),
         **{name: row[name] for name in rest},
     )

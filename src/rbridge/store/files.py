@@ -36,6 +36,30 @@ def new_folder(path: Path) -> Generator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def replaced_folder(path: Path) -> Generator[Path]:
+    """A scratch folder that takes the place of ``path`` when the block ends well.
+
+    Between two renames, and never longer, nothing stands at ``path``: use it for what can be made
+    again.
+    """
+    old = path.parent / f".{path.name}.old-{os.getpid()}"
+    scratch = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in (old, scratch):
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+        _sync_folder(scratch)
+        if path.exists():
+            path.replace(old)
+        scratch.replace(path)
+    finally:
+        for leftover in (old, scratch):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def refuse_existing(path: Path) -> None:
     """Raise where something stands at ``path`` already.
 
@@ -77,9 +101,13 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_json(value: object) -> str:
-    """SHA-256 of a value as canonical JSON (sorted keys, no spaces), hex."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 of a value as canonical JSON, hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """A value as JSON that is the same whenever the value is: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _sync_folder(folder: Path) -> None:

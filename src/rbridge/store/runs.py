@@ -21,6 +21,7 @@ from rbridge.errors import InputError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TraceKey
 from rbridge.store.documents import read_document
 from rbridge.store.files import new_folder, write_bytes, write_json
+from rbridge.store.views import WHOLE, View, viewed
 
 # 1: first format.
 FORMAT_VERSION = 1
@@ -42,6 +43,9 @@ _SCHEMA = pl.Schema(
         "weight": pl.List(pl.Float64),
         "start": pl.List(pl.Int32),
         "end": pl.List(pl.Int32),
+        # Later columns: a file without them reads as if they were empty.
+        "other_weights": pl.List(pl.Struct({"source": pl.String, "weight": pl.List(pl.Float64)})),
+        "window": pl.List(pl.Int64),
     }
 )
 
@@ -98,14 +102,45 @@ class RunManifest(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what it is, and its raw token scores."""
+    """A finished run: what it is, and its raw token scores.
+
+    Attributes:
+        folder: where it is kept.
+        manifest: what it is, as far as the view shows it.
+        view: which of its voices and whose weights are looked at.
+    """
 
     folder: Path
     manifest: RunManifest
+    view: View = WHOLE
 
     def scored(self) -> tuple[ScoredTrace, ...]:
-        """Read the raw token scores, in the order of the bundle."""
+        """Read the raw token scores as the view shows them, in the order of the bundle.
+
+        Raises:
+            InputError: weights of several models and no word of whose are meant.
+        """
+        return viewed(self.stored(), self.view, where=str(self.folder))
+
+    def stored(self) -> tuple[ScoredTrace, ...]:
+        """Read all that is stored: every voice, with everybody's weights."""
         return _read_scores(self.folder / TOKENS)
+
+    def seen(self, view: View) -> Run:
+        """The same run through a view.
+
+        Raises:
+            InputError: the run has no such voice or weights.
+        """
+        if view == WHOLE:
+            return self
+        shown = viewed(self.stored(), view, where=str(self.folder))
+        changes = {
+            "weight_sources": sorted({one.weight_source or "none" for one in shown}),
+            "num_scored": len(shown),
+            "skipped": [skip for skip in self.manifest.skipped if view.shows(skip.voice)],
+        }
+        return Run(self.folder, self.manifest.model_copy(update=changes), view)
 
     def trace(self, key: TraceKey) -> ScoredTrace:
         """The scores of one trace.
@@ -167,12 +202,20 @@ class RunStore:
         return self.root / f".partial-{key[:_KEY_SHOWN]}"
 
 
-def read_runs(root: Path) -> tuple[Run, ...]:
+def read_runs(root: Path, view: View = WHOLE) -> tuple[Run, ...]:
     """All finished runs below a folder, or the one run that the folder is, by name.
 
+    Args:
+        root: the folder.
+        view: which voices and whose weights to look at.
+
     Raises:
-        InputError: no run there, or one of a newer format.
+        InputError: no run there, one of a newer format, or one that lacks what the view asks for.
     """
+    return tuple(run.seen(view) for run in _read_runs(root))
+
+
+def _read_runs(root: Path) -> tuple[Run, ...]:
     if (root / MANIFEST).is_file() and (root / TOKENS).is_file():
         return (Run(root, _read_manifest(root)),)
     folders = sorted(
@@ -222,6 +265,10 @@ def _row(scored: ScoredTrace) -> dict[str, Any]:
         "weight": None if tokens.weight is None else tokens.weight.tolist(),
         "start": tokens.start.tolist(),
         "end": tokens.end.tolist(),
+        "other_weights": [
+            {"source": source, "weight": weight.tolist()} for source, weight in scored.other_weights.items()
+        ],
+        "window": None if scored.window is None else list(scored.window),
     }
 
 
@@ -243,4 +290,9 @@ def _scored(row: dict[str, Any]) -> ScoredTrace:
             end=np.array(row["end"], dtype=np.int64),
             num_bytes=row["num_bytes"],
         ),
+        other_weights={
+            other["source"]: np.array(other["weight"], dtype=np.float64)
+            for other in row.get("other_weights") or ()
+        },
+        window=None if not row.get("window") else (row["window"][0], row["window"][1]),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,14 +22,10 @@ from pydantic import (
     ValidationError,
 )
 
-from rbridge.align import reasoning_confidence
-from rbridge.errors import AlignmentError, InputError
-from rbridge.records import Pieces, Trace, TraceKey
-
-# A log-probability a hair above 0 is rounding of a probability of 1 (interfaces.md).
-_ROUNDING = 1e-6
-# What several servers write for "unknown"; it is no number.
-_UNKNOWN = -9999.0
+from rbridge.align import SELF, add_weights, checked_logprob, reasoning_confidence
+from rbridge.errors import RBridgeError
+from rbridge.records import Pieces, Trace, TraceKey, Weights
+from rbridge.traces.objects import Candidate, read_objects
 
 
 def _id_text(value: object) -> object:
@@ -59,6 +54,13 @@ class _PieceLine(BaseModel):
         return self.text.encode()
 
 
+class _WeightsLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    source: StrictStr
+    pieces: list[_PieceLine]
+
+
 class _TraceLine(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -77,6 +79,7 @@ class _TraceLine(BaseModel):
     reasoning_span: tuple[StrictInt, StrictInt] | None = None
     pieces: list[_PieceLine] | None = None
     weight_source: StrictStr | None = None
+    weights: list[_WeightsLine] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,17 +113,27 @@ def read_exchange(paths: Sequence[Path], *, default_voice: str) -> Imported:
     Raises:
         InputError: a file cannot be read.
     """
+    return collect(read_objects(paths), default_voice=default_voice)
+
+
+def collect(candidates: Iterable[Candidate], *, default_voice: str) -> Imported:
+    """Check exchange documents from whatever format they were read, to the last byte.
+
+    Args:
+        candidates: from a reader of a format.
+        default_voice: whose text a document without ``voice`` is.
+    """
     traces: dict[TraceKey, Trace] = {}
     bad: list[BadLine] = []
     unknown: Counter[str] = Counter()
-    for place, line in _lines(paths):
+    for place, document in candidates:
         try:
-            document = _document(line)
+            if isinstance(document, ValueError):
+                raise document
             trace = _trace(document, default_voice)
-            reasoning_confidence(trace)  # refuses pieces that do not spell
             if trace.key in traces:
                 raise ValueError(f"trace {trace.key} comes twice; give the second another voice or drop it")
-        except (ValueError, AlignmentError) as error:
+        except (ValueError, RBridgeError) as error:
             bad.append(BadLine(place, _one_line(error)))
             continue
         traces[trace.key] = trace
@@ -146,32 +159,14 @@ def export_lines(traces: Iterable[Trace]) -> Iterator[str]:
             "reasoning_span": trace.reasoning_span,
             "pieces": _piece_documents(trace.pieces),
             "weight_source": trace.weight_source,
+            "weights": [
+                {"source": other.source, "pieces": _piece_documents(other.pieces)}
+                for other in trace.other_weights
+            ]
+            or None,
         }
         present = {key: value for key, value in document.items() if value is not None}
         yield json.dumps(present, ensure_ascii=False, allow_nan=False)
-
-
-def _lines(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        for number, line in enumerate(content.split(b"\n"), start=1):
-            if line.strip():
-                yield f"{path}:{number}", line
-
-
-def _document(line: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(line)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start} of the line") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON at character {error.pos} of the line: {error.msg}") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"expected a JSON object, found a {type(document).__name__}")  # noqa: TRY004
-    return document
 
 
 def _trace(document: dict[str, Any], default_voice: str) -> Trace:
@@ -186,8 +181,8 @@ def _trace(document: dict[str, Any], default_voice: str) -> Trace:
         raise ValueError(
             "question: missing; give 'question', 'prompt', or the 'question_sha256' of a benchmark's"
         )
-    pieces = _pieces(line)
-    return Trace(
+    pieces = None if line.pieces is None else _pieces(line.pieces, "pieces")
+    trace = Trace(
         key=TraceKey(line.benchmark, problem_id, line.voice or default_voice),
         reasoning=line.reasoning,
         question=line.question,
@@ -199,30 +194,29 @@ def _trace(document: dict[str, Any], default_voice: str) -> Trace:
         reply=line.reply,
         reasoning_span=line.reasoning_span,
         pieces=pieces,
-        weight_source=None if pieces is None else line.weight_source or "self",
+        weight_source=None if pieces is None else line.weight_source or SELF,
     )
+    reasoning_confidence(trace)  # refuses pieces that do not spell
+    for index, other in enumerate(line.weights or ()):
+        if other.source in (SELF, "none"):
+            raise ValueError(
+                f"weights[{index}]: source {other.source!r}: the writer's own stand under 'pieces'"
+            )
+        found = _pieces(other.pieces, f"weights[{index}].pieces")
+        trace = add_weights(trace, Weights(other.source, found))
+    return trace
 
 
-def _pieces(line: _TraceLine) -> Pieces | None:
-    if line.pieces is None:
-        return None
+def _pieces(lines: Sequence[_PieceLine], place: str) -> Pieces:
     spelled: list[bytes] = []
     logprobs: list[float] = []
-    for index, piece in enumerate(line.pieces):
+    for index, piece in enumerate(lines):
         try:
             spelled.append(piece.spelled())
-            logprobs.append(_logprob(piece.logprob))
+            logprobs.append(checked_logprob(piece.logprob))
         except ValueError as error:
-            raise ValueError(f"pieces[{index}]: {error}") from None
+            raise ValueError(f"{place}[{index}]: {error}") from None
     return Pieces(tuple(spelled), np.array(logprobs, dtype=np.float64))
-
-
-def _logprob(value: float) -> float:
-    if not math.isfinite(value) or value == _UNKNOWN:
-        raise ValueError(f"logprob {value} is no log-probability; drop 'pieces' if they are unknown")
-    if value > _ROUNDING:
-        raise ValueError(f"logprob {value} is above 0; expected the natural log of a probability")
-    return min(value, 0.0)
 
 
 def _refuse_surrogates(document: dict[str, Any]) -> None:

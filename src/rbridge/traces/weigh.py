@@ -1,4 +1,4 @@
-"""Teacher-force a local model over traces whose writer gave no log-probabilities.
+"""Teacher-force a local model over traces: for want of the writer's log-probabilities, or beside them.
 
 The weights are then another model's confidence in the writer's words, and say so everywhere:
 only the writer's own probabilities may be called frontier confidence.
@@ -6,14 +6,14 @@ only the writer's own probabilities may be called frontier confidence.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
+from rbridge.align import MARKS, SELF, add_weights
 from rbridge.errors import InputError
-from rbridge.records import Pieces, ScoredTrace, Trace
+from rbridge.records import Pieces, ScoredTrace, Trace, Weights
 from rbridge.scoring.checkpoints import Checkpoint
 from rbridge.scoring.sweep import ScoreSettings, sweep
 from rbridge.store.bundles import Bundle, WeightModel
@@ -29,13 +29,13 @@ def weigh(
     name: str,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Trace], WeightModel]:
-    """Traces of a bundle with the pieces and log-probabilities of a local model.
+    """Traces of a bundle with the pieces and log-probabilities of a local model, beside what they have.
 
     The model is run as a proxy is, so that an interrupted call goes on where it stopped; its token
     losses become the log-probabilities, its tokens the pieces, cut to the bytes of R.
 
     Args:
-        bundle: traces; those that have pieces of their writer's own are left as they are.
+        bundle: traces; weights that they carry already stay, in front of the new ones.
         checkpoint: the weight model.
         store: where its run is kept meanwhile.
         settings: as for scoring.
@@ -46,13 +46,19 @@ def weigh(
         All traces in the bundle's order, and what the manifest says of the weight model.
 
     Raises:
-        InputError: the model cannot read all of the traces.
+        InputError: the model cannot read all of the traces, or they have weights of that name already.
     """
+    if name in (SELF, "none", MARKS):
+        raise InputError(f"--model-name {name}: means something else; give the model a name of its own")
+    if name in bundle.manifest.weight_sources:
+        raise InputError(
+            f"{bundle.path}: has weights of {name!r} already: give the model another --model-name"
+        )
     result = sweep([checkpoint], bundle, store, settings, progress=progress)
     if result.failures:
         raise InputError(result.failures[0].reason)
     run = result.runs[0]
-    scored = {one.key: one for one in run.scored()}
+    scored = {one.key: one for one in run.stored()}
     skipped = run.manifest.skipped
     if skipped:
         raise InputError(
@@ -63,12 +69,7 @@ def weigh(
 
 
 def _weighed(trace: Trace, scored: ScoredTrace, name: str) -> Trace:
-    if trace.weight_source == "self":
-        return trace
-    # The pieces spell the reasoning alone, so a reply kept beside it would contradict them.
-    return dataclasses.replace(
-        trace, reply=None, reasoning_span=None, pieces=_pieces(trace, scored), weight_source=name
-    )
+    return add_weights(trace, Weights(name, _pieces(trace, scored)))
 
 
 def _pieces(trace: Trace, scored: ScoredTrace) -> Pieces:
@@ -89,7 +90,6 @@ def _weight_model(run: Run, name: str) -> WeightModel:
         shots=run.manifest.shots,
         engine=f"transformers {run.manifest.versions['transformers']}, torch {run.manifest.versions['torch']}",
         note=(
-            "log-probabilities of this model, teacher-forced over the traces; they stand in for the writer's own, "
-            "which its API does not give"
+            "log-probabilities of this model, teacher-forced over the traces; they are not the writer's own"
         ),
     )

@@ -1,0 +1,25 @@
+"""What a bundle of traces is like: measured, never judged. Pure: texts and arrays in, figures out."""
+
+from rbridge.quality.check import BenchmarkCheck, check_traces
+from rbridge.quality.figures import Quantiles, Share, clustered_share, quantiles, share
+from rbridge.quality.leaks import LEAKS, leaks
+from rbridge.quality.overlap import contained, near_duplicates, shingles
+from rbridge.quality.pieces import WeightProfile, reasoning_pieces, weight_profile
+
+__all__ = [
+    "LEAKS",
+    "BenchmarkCheck",
+    "Quantiles",
+    "Share",
+    "WeightProfile",
+    "check_traces",
+    "clustered_share",
+    "contained",
+    "leaks",
+    "near_duplicates",
+    "quantiles",
+    "reasoning_pieces",
+    "share",
+    "shingles",
+    "weight_profile",
+]
