@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
+from rbridge.answers.cells import read_cells, read_number
 from rbridge.errors import InputError
 from rbridge.rank import Replicates
 
@@ -58,7 +58,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
     Raises:
         InputError: no such file or column, or a cell that is no finite number.
     """
-    cells = _read_cells(path)
+    cells = read_cells(path)
     columns = list(cells[0]) if cells else []
     if not cells:
         raise InputError(f"{path}: holds no rows")
@@ -74,8 +74,8 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
         if any(row[column] in (None, "") for column in used):
             dropped[name] = dropped.get(name, 0) + 1
             continue
-        value = _number(path, number, proxy, row[proxy])
-        truth = _number(path, number, target, row[target]) if target else None
+        value = read_number(path, number, proxy, row[proxy])
+        truth = read_number(path, number, target, row[target]) if target else None
         groups[name].append(_Row({key: cell or "" for key, cell in row.items()}, value, truth))
     return [
         _group(dict(zip(by, name, strict=True)), rows, dropped.get(name, 0), by)
@@ -90,7 +90,7 @@ def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], flo
     Raises:
         InputError: no such file or column, or a cell that is no finite number.
     """
-    cells = _read_cells(path)
+    cells = read_cells(path)
     for column in ("recipe", target):
         if not cells or column not in cells[0]:
             raise InputError(
@@ -100,29 +100,10 @@ def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], flo
     for number, row in enumerate(cells, start=2):
         recipe, cell = row["recipe"], row[target]
         if recipe and cell:
-            found.setdefault((recipe, row.get("benchmark")), []).append(_number(path, number, target, cell))
+            found.setdefault((recipe, row.get("benchmark")), []).append(
+                read_number(path, number, target, cell)
+            )
     return {key: math.fsum(values) / len(values) for key, values in found.items()}
-
-
-def _read_cells(path: Path) -> list[dict[str, str | None]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV of observations or a folder of score runs")
-    try:
-        return pl.read_csv(path, infer_schema=False).to_dicts()
-    except pl.exceptions.NoDataError:
-        raise InputError(f"{path}: empty; expected a CSV with a header") from None
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: not a CSV: {str(error).splitlines()[0]}") from None
-
-
-def _number(path: Path, line: int, column: str, cell: str | None) -> float:
-    try:
-        value = float(cell or "")
-    except ValueError:
-        raise InputError(f"{path}:{line}: {column} is {cell!r}; expected a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{path}:{line}: {column} is {cell}; expected a finite number, or an empty cell")
-    return value
 
 
 def _group(group: dict[str, str], rows: list[_Row], num_dropped: int, by: Sequence[str]) -> RankGroup:

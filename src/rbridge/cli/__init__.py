@@ -14,7 +14,9 @@ from cyclopts import App, CycloptsError
 
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
+from rbridge.cli.compute import compute
 from rbridge.cli.demo import demo
+from rbridge.cli.fit import fit
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
@@ -36,6 +38,8 @@ app.command(report)
 app.command(traces, name="traces")
 app.command(demo)
 app.command(benchmarks, name="benchmarks")
+app.command(compute, name="compute")
+app.command(fit)
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
