@@ -17,6 +17,7 @@ from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
 from rbridge.cli.demo import demo
 from rbridge.cli.fit import fit
+from rbridge.cli.predict import predict
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
@@ -40,6 +41,7 @@ app.command(demo)
 app.command(benchmarks, name="benchmarks")
 app.command(compute, name="compute")
 app.command(fit)
+app.command(predict)
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

@@ -140,7 +140,8 @@ def _fit_mixtures(
     *,
     json: bool,
 ) -> int:
-    from rbridge.answers.mixtures import MixtureQuestion, fit_mixtures, mixture_document
+    from rbridge.answers.mixture_document import mixture_document
+    from rbridge.answers.mixtures import MixtureQuestion, fit_mixtures
     from rbridge.cli.fit_tables import print_mixtures
     from rbridge.store.files import write_json
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import stdtr
 
 from rbridge.fit.errors import Dependence
@@ -89,8 +89,17 @@ class Posterior:
         )
         return float(np.sqrt(variance))
 
+    def defined(self, x: _Rows) -> Bool[np.ndarray, " rows"]:
+        """Where every curve that was weighed exists."""
+        there = np.ones(len(x), dtype=bool)
+        for family in {cells.family.name: cells.family for cells in self.cells}.values():
+            there &= family.defined(x, self.scale)
+        return there
+
     def interval(self, x: _Rows, level: float) -> tuple[_Rows, _Rows]:
-        """Ends of the predictive interval of a new target at each x, its error independent of the rows'.
+        """Ends of the predictive interval of a new target at each x.
+
+        Of a run it is for other checkpoints of that run; of recipes, for another recipe.
 
         Args:
             x: where every family that was fitted is defined.
