@@ -64,3 +64,26 @@ def need_columns(path: Path, row: Mapping[str, str | None], needed: Sequence[str
     for column in needed:
         if column not in row:
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(row)}")
+
+
+def of_stage(
+    path: Path, rows: Sequence[tuple[int, Mapping[str, str | None]]], *, stage: str | None, by: Sequence[str]
+) -> list[tuple[int, Mapping[str, str | None]]]:
+    """Rows of one training stage; they are never mixed unasked.
+
+    Raises:
+        InputError: no row is of that stage, or rows of several are at hand and none was named.
+    """
+    if stage is not None and rows:
+        need_columns(path, rows[0][1], ("stage",))
+    if stage is None:
+        there = list(dict.fromkeys(row.get("stage") for _, row in rows))
+        if len(there) > 1 and "stage" not in by:
+            named = ", ".join(name or "(empty)" for name in there)
+            raise InputError(f"{path}: rows of several stages ({named}); add --stage NAME or --by stage")
+        return list(rows)
+    kept = [(line, row) for line, row in rows if row["stage"] == stage]
+    if not kept:
+        there = ", ".join(dict.fromkeys(row["stage"] or "(empty)" for _, row in rows))
+        raise InputError(f"{path}: no row of stage {stage!r}; it has {there}")
+    return kept

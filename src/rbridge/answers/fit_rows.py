@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from rbridge.answers.cells import need_columns, read_number, read_table
-from rbridge.errors import InputError
+from rbridge.answers.cells import need_columns, of_stage, read_number, read_table
 
 _Rows = Float[np.ndarray, " rows"]
 _Cells = Mapping[str, str | None]
@@ -74,7 +73,7 @@ def read_fit_rows(
     by = (("benchmark",) if "benchmark" in cells[0] else ()) if by is None else by
     clock = order if order is not None else ("tokens" if "tokens" in cells[0] else None)
     used = [proxy, *([target] if target else []), *([clock] if clock else []), *by, *nulls]
-    need_columns(path, cells[0], [*used, *(["stage"] if stage is not None else [])])
+    need_columns(path, cells[0], used)
     groups: dict[tuple[str, ...], list[tuple[int, _Cells]]] = {}
     dropped: dict[tuple[str, ...], int] = {}
     for line, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=by):
@@ -86,27 +85,6 @@ def read_fit_rows(
         _group(path, dict(zip(by, name, strict=True)), rows, dropped[name], proxy, target, clock, nulls)
         for name, rows in groups.items()
     ]
-
-
-def of_stage(
-    path: Path, rows: Sequence[tuple[int, _Cells]], *, stage: str | None, by: Sequence[str]
-) -> list[tuple[int, _Cells]]:
-    """Rows of one training stage; they are never mixed unasked.
-
-    Raises:
-        InputError: no row is of that stage, or rows of several are at hand and none was named.
-    """
-    if stage is None:
-        there = list(dict.fromkeys(row.get("stage") for _, row in rows))
-        if len(there) > 1 and "stage" not in by:
-            named = ", ".join(name or "(empty)" for name in there)
-            raise InputError(f"{path}: rows of several stages ({named}); add --stage NAME or --by stage")
-        return list(rows)
-    kept = [(line, row) for line, row in rows if row["stage"] == stage]
-    if not kept:
-        there = ", ".join(dict.fromkeys(row["stage"] or "(empty)" for _, row in rows))
-        raise InputError(f"{path}: no row of stage {stage!r}; it has {there}")
-    return kept
 
 
 def _group(

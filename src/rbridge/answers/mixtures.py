@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import spearmanr
 
-from rbridge.answers.cells import need_columns, read_number, read_table
-from rbridge.answers.fit_rows import of_stage
+from rbridge.answers.cells import need_columns, of_stage, read_number, read_table
 from rbridge.errors import InputError
 from rbridge.fit import LinearFit, NoFit, fit_linear, held_out
 from rbridge.rank import Agreement, agreement
@@ -163,7 +162,7 @@ def read_features(
 def _joined(
     path: Path, mixtures: Mapping[str, _Rows], join: str, names: Sequence[str], question: MixtureQuestion
 ) -> dict[tuple[str, ...], _Joined]:
-    cells = read_table(path, (join, question.target, *(["stage"] if question.stage is not None else [])))
+    cells = read_table(path, (join, question.target))
     by = (("benchmark",) if "benchmark" in cells[0] else ()) if question.by is None else question.by
     need_columns(path, cells[0], by)
     found: dict[tuple[str, ...], list[tuple[_Rows, float]]] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rbridge.answers.cells import read_cells, read_number
+from rbridge.answers.cells import of_stage, read_cells, read_number
 from rbridge.errors import InputError
 from rbridge.rank import Replicates
 
@@ -42,7 +42,9 @@ class _Row:
     target: float | None
 
 
-def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence[str]) -> list[RankGroup]:
+def read_rank_groups(
+    path: Path, *, proxy: str, target: str | None, by: Sequence[str], stage: str | None = None
+) -> list[RankGroup]:
     """Groups to rank from a CSV of observations.
 
     Args:
@@ -50,6 +52,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
         proxy: column to rank by.
         target: column of the truth, or None.
         by: columns that split the table; each group is ranked alone.
+        stage: rows of this ``stage`` of training only.
 
     Returns:
         Groups in order of first appearance. A row with an empty cell in a column that is used is
@@ -67,7 +70,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(columns)}")
     groups: dict[tuple[str, ...], list[_Row]] = {}
     dropped: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(cells, start=2):
+    for number, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=by):
         name = tuple(row[column] or "" for column in by)
         groups.setdefault(name, [])
         used = ["recipe", proxy, *([target] if target else []), *by]
@@ -84,7 +87,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
     ]
 
 
-def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], float]:
+def read_targets(path: Path, *, target: str, stage: str | None = None) -> dict[tuple[str, str | None], float]:
     """Target values by (recipe, benchmark), seed-averaged, from a CSV; benchmark None where absent.
 
     Raises:
@@ -97,7 +100,7 @@ def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], flo
                 f"{path}: no column {column!r}; it has {', '.join(cells[0]) if cells else 'no rows'}"
             )
     found: dict[tuple[str, str | None], list[float]] = {}
-    for number, row in enumerate(cells, start=2):
+    for number, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=()):
         recipe, cell = row["recipe"], row[target]
         if recipe and cell:
             found.setdefault((recipe, row.get("benchmark")), []).append(

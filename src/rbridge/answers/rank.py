@@ -37,6 +37,7 @@ class RankQuestion:
         targets: CSV of targets, for score runs.
         by: columns that split the data into groups.
         resamples, level, seed: of the bootstrap.
+        stage: rows of this stage of training only, or None.
     """
 
     source: Path
@@ -50,6 +51,7 @@ class RankQuestion:
     resamples: int = 2000
     level: float = 0.95
     seed: int = 0
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,13 @@ def _read_groups(question: RankQuestion) -> list[RankGroup]:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"
         )
-    return read_rank_groups(question.source, proxy=question.proxy, target=question.target, by=question.by)
+    return read_rank_groups(
+        question.source,
+        proxy=question.proxy,
+        target=question.target,
+        by=question.by,
+        stage=question.stage,
+    )
 
 
 def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
@@ -105,7 +113,7 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
         )
     targets = None
     if question.targets is not None and question.target is not None:
-        targets = read_targets(question.targets, target=question.target)
+        targets = read_targets(question.targets, target=question.target, stage=question.stage)
     return run_rank_groups(runs, metric=question.proxy, by=question.by, targets=targets)
 
 

@@ -17,11 +17,13 @@ from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
 from rbridge.cli.demo import demo
 from rbridge.cli.fit import fit
+from rbridge.cli.paper import paper
 from rbridge.cli.predict import predict
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
 from rbridge.cli.show import show
+from rbridge.cli.targets import targets
 from rbridge.cli.traces import traces
 from rbridge.errors import RBridgeError
 
@@ -42,6 +44,8 @@ app.command(benchmarks, name="benchmarks")
 app.command(compute, name="compute")
 app.command(fit)
 app.command(predict)
+app.command(paper)
+app.command(targets, name="targets")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

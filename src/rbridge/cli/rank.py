@@ -23,6 +23,7 @@ def rank(
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    stage: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Order recipes by a metric, with intervals, the ranks each may have, and agreement with a target.
@@ -55,6 +56,8 @@ def rank(
         Confidence of intervals and rank sets.
     seed
         Of the resampling.
+    stage
+        Only rows, or targets, of this "stage" of training (base, sft, rl, ...).
     json
         Print JSON instead of tables.
     """
@@ -74,6 +77,7 @@ def rank(
         resamples=resamples,
         level=level,
         seed=seed,
+        stage=stage,
     )
     ranked = rank_groups(question)
     if json:
