@@ -73,9 +73,9 @@ def _fit(fit: PaperFit | GuardedFit | str) -> dict[str, Any]:
     return {
         "train_r2": fit.train_r2,
         "test_mae": fit.test_mae,
-        "family": fit.best.family if paper else fit.curve.family.name,
-        "formula": FORMULAS[fit.best.family] if paper else fit.curve.family.formula,
-        "coefficients": list(fit.best.coefficients if paper else fit.curve.coefficients),
+        "family": fit.best.family if paper else fit.chosen.curve.family.name,
+        "formula": FORMULAS[fit.best.family] if paper else fit.chosen.curve.family.formula,
+        "coefficients": list(fit.best.coefficients if paper else fit.chosen.curve.coefficients),
         "r2": fit.r2,
         "folds": [_fold(fold) for fold in fit.folds],
         "reason": None,
@@ -95,7 +95,7 @@ def _null(fit: PaperFit | GuardedFit | str) -> dict[str, Any]:
     if isinstance(fit, str):
         return {"train_r2": None, "test_mae": None, "reason": fit}
     forward = {} if isinstance(fit, PaperFit) or not fit.forward else {"forward_mae": _mae(fit.forward)}
-    family = fit.best.family if isinstance(fit, PaperFit) else fit.curve.family.name
+    family = fit.best.family if isinstance(fit, PaperFit) else fit.chosen.curve.family.name
     return {"train_r2": fit.train_r2, "test_mae": fit.test_mae, "family": family, **forward}
 
 
@@ -104,20 +104,20 @@ def _mae(folds: Sequence[Fold]) -> float:
 
 
 def _guarded(group: FittedGroup, fit: GuardedFit) -> dict[str, Any]:
-    scale = fit.curve.scale
+    scale = fit.chosen.curve.scale
     return {
-        "fold_rule": RULES[fit.dependence.kind],
+        "fold_rule": RULES[fit.chosen.dependence.kind],
         "forward": (
             {"test_mae": _mae(fit.forward), "folds": [_fold(fold) for fold in fit.forward]}
             if fit.forward
             else {"test_mae": None, "folds": [], "reason": "rows are in no order, or fewer than ten"}
         ),
         "skill": None if group.skill is None else _skill(group.skill),
-        "family_weights": fit.posterior.family_weights(),
+        "family_weights": fit.chosen.posterior.family_weights(),
         "errors": {
-            "kind": fit.dependence.kind,
-            "correlation": fit.posterior.strength(),
-            "sd": fit.posterior.error_sd(),
+            "kind": fit.chosen.dependence.kind,
+            "correlation": fit.chosen.posterior.strength(),
+            "sd": fit.chosen.posterior.error_sd(),
         },
         "bounds": group.bounds,
         "x_range": [float(group.rows.proxy.min()), float(group.rows.proxy.max())],
@@ -127,8 +127,8 @@ def _guarded(group: FittedGroup, fit: GuardedFit) -> dict[str, Any]:
             "log_mean": scale.log_centre,
             "log_sd": scale.log_spread,
         },
-        "theta": list(fit.curve.family.theta),
-        "starts_agree": fit.curve.starts_agree,
+        "theta": list(fit.chosen.curve.family.theta),
+        "starts_agree": fit.chosen.curve.starts_agree,
         "checks": {name: _correlation(found) for name, found in group.checks.items()},
     }
 

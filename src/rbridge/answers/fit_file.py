@@ -15,11 +15,11 @@ from jaxtyping import Float
 from rbridge.answers.fit_document import FORMAT_VERSION
 from rbridge.errors import InputError
 from rbridge.fit import (
-    GuardedFit,
+    ChosenCurve,
     LinearFit,
     PaperCurve,
+    choose_curve,
     dependence_of,
-    fit_guarded,
 )
 
 _Rows = Float[np.ndarray, " rows"]
@@ -41,7 +41,7 @@ class StoredGroup:
     """
 
     group: Mapping[str, str]
-    model: GuardedFit | PaperCurve | LinearFit | str
+    model: ChosenCurve | PaperCurve | LinearFit | str
     num_rows: int
     x_range: tuple[float, float] | None
     recipes: frozenset[str] | None
@@ -144,13 +144,13 @@ def _proxy_group(path: Path, group: Mapping[str, Any], protocol: str) -> StoredG
 
 def _model(
     path: Path, group: Mapping[str, Any], protocol: str, proxy: _Rows
-) -> GuardedFit | PaperCurve | str:
+) -> ChosenCurve | PaperCurve | str:
     if group["reason"] is not None:
         return str(group["reason"])
     if protocol == "paper":
         return PaperCurve(group["family"], tuple(group["coefficients"]))
     points = group["points"]
-    fit = fit_guarded(
+    fit = choose_curve(
         proxy,
         np.array(points["target"], dtype=np.float64),
         dependence=dependence_of(points["recipes"], len(proxy), ordered=points["clock"] is not None),

@@ -204,7 +204,12 @@ def _guarded(
 
 def _checks(rows: FitRows, fit: GuardedFit | str) -> dict[str, Correlation]:
     """Only of checkpoints of one run: other rows share no clock."""
-    if isinstance(fit, str) or fit.dependence.kind != "run" or rows.clock is None or rows.target is None:
+    if (
+        isinstance(fit, str)
+        or fit.chosen.dependence.kind != "run"
+        or rows.clock is None
+        or rows.target is None
+    ):
         return {}
     checks = {"first_differences": first_differences(rows.proxy, rows.target)}
     if (rows.clock > 0).all():

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from rbridge.answers.fit_file import StoredFit, StoredGroup, read_fit
 from rbridge.answers.new_rows import NewRows, read_new_rows
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.fit import FEWEST_RECIPES, NOT_IDENTIFIED, GuardedFit, LinearFit, PaperCurve, transfer_offset
+from rbridge.fit import FEWEST_RECIPES, NOT_IDENTIFIED, ChosenCurve, LinearFit, PaperCurve, transfer_offset
 from rbridge.rank import Agreement, agreement
 
 PER_BYTE = ("rbridge_per_byte", "trace_bits_per_byte")
@@ -168,7 +168,7 @@ def _rows(group: StoredGroup, new: NewRows, fit: StoredFit, level: float) -> lis
 
 
 def _model_values(
-    model: GuardedFit | PaperCurve | LinearFit | str,
+    model: ChosenCurve | PaperCurve | LinearFit | str,
     x: Float[np.ndarray, "rows columns"],
     level: float,
     *,
@@ -195,7 +195,7 @@ def _model_values(
 
 
 def _guarded_values(
-    model: GuardedFit, scores: _Rows, level: float
+    model: ChosenCurve, scores: _Rows, level: float
 ) -> tuple[list[float | None], list[tuple[float, float] | None]]:
     there = model.posterior.defined(scores)
     values: list[float | None] = [None] * len(scores)
@@ -216,7 +216,7 @@ def _guarded_values(
 
 def _only_identified(group: StoredGroup, row: PredictedRow) -> PredictedRow:
     """Without the interval where the fitted rows cannot tell how much recipes differ."""
-    if row.interval is None or not isinstance(group.model, GuardedFit):
+    if row.interval is None or not isinstance(group.model, ChosenCurve):
         return row
     if group.model.dependence.kind == "run":
         same = group.recipes is None or row.recipe is None or row.recipe in group.recipes

@@ -6,7 +6,16 @@ from rbridge.fit.errors import Dependence
 from rbridge.fit.families import CONSTANT, FAMILIES, Family, Scale
 from rbridge.fit.mixture import LinearFit, fit_linear, held_out
 from rbridge.fit.paper import FORMULAS, PaperCurve, PaperFit, fit_paper
-from rbridge.fit.protocol import RULES, GuardedFit, Skill, dependence_of, fit_guarded, skill
+from rbridge.fit.protocol import (
+    RULES,
+    ChosenCurve,
+    GuardedFit,
+    Skill,
+    choose_curve,
+    dependence_of,
+    fit_guarded,
+    skill,
+)
 from rbridge.fit.result import Fold, NoFit
 from rbridge.fit.transfer import FEWEST_RECIPES, NOT_IDENTIFIED, Offset, transfer_offset
 
@@ -17,6 +26,7 @@ __all__ = [
     "FORMULAS",
     "NOT_IDENTIFIED",
     "RULES",
+    "ChosenCurve",
     "Correlation",
     "Curve",
     "Dependence",
@@ -31,6 +41,7 @@ __all__ = [
     "Scale",
     "Skill",
     "best_curve",
+    "choose_curve",
     "dependence_of",
     "detrended",
     "first_differences",

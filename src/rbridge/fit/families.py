@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import expit
 
 _Rows = Float[np.ndarray, " rows"]
 _Grid = Float[np.ndarray, "cells nonlinear"]
@@ -75,6 +76,7 @@ _NO_THETA = np.zeros((1, 0))
 _RATES = np.geomspace(0.1, 3.0, 10)
 # Both ways of bending; 0.1 is all but straight within two standard deviations.
 _BENDS = np.concatenate([-_RATES[::-1], _RATES])[:, None]
+_FARTHEST = 50.0
 _STEEPNESS = np.geomspace(0.5, 6.0, 6)
 _MIDDLES = np.linspace(-2.5, 2.5, 9)
 
@@ -123,14 +125,20 @@ def _no_gradient(x: _Rows, scale: Scale, grid: _Grid) -> Float[np.ndarray, "cell
     return np.zeros((1, len(x), 1, 0))
 
 
+def _held(power: Float[np.ndarray, "cells rows"]) -> Float[np.ndarray, "cells rows"]:
+    """Powers of e kept finite, for scores that are absurdly far from the fitted ones."""
+    return np.clip(power, -_FARTHEST, _FARTHEST)
+
+
 def _bent(v: _Rows, grid: _Grid) -> Float[np.ndarray, "cells rows linear"]:
     """[1, (exp(theta v) - 1) / theta]: straight as theta goes to 0, slope 1 at v = 0 for all."""
-    bend = np.expm1(grid * v) / grid
+    bend = np.expm1(_held(grid * v)) / grid
     return np.stack([np.ones_like(bend), bend], axis=-1)
 
 
 def _bent_gradient(v: _Rows, grid: _Grid) -> Float[np.ndarray, "cells rows linear nonlinear"]:
-    steep = (v * np.exp(grid * v) - np.expm1(grid * v) / grid) / grid
+    power = _held(grid * v)
+    steep = (v * np.exp(power) - np.expm1(power) / grid) / grid
     return np.stack([np.zeros_like(steep), steep], axis=-1)[..., None]
 
 
@@ -153,7 +161,7 @@ def _power_gradient(x: _Rows, scale: Scale, grid: _Grid) -> Float[np.ndarray, "c
 
 
 def _rise(x: _Rows, scale: Scale, grid: _Grid) -> Float[np.ndarray, "cells rows"]:
-    return 1 / (1 + np.exp(-grid[:, :1] * (scale.plain(x) - grid[:, 1:])))
+    return expit(grid[:, :1] * (scale.plain(x) - grid[:, 1:]))
 
 
 def _logistic(x: _Rows, scale: Scale, grid: _Grid) -> Float[np.ndarray, "cells rows linear"]:

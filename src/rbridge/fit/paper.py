@@ -88,7 +88,13 @@ def _check(x: _Rows, y: _Rows) -> None:
         raise NoFit("constant target")
 
 
-def _fold(train_x: _Rows, train_y: _Rows, test_x: _Rows, test_y: _Rows, number: int) -> Fold:
+def _fold(
+    train_x: Float[np.ndarray, " train"],
+    train_y: Float[np.ndarray, " train"],
+    test_x: Float[np.ndarray, " test"],
+    test_y: Float[np.ndarray, " test"],
+    number: int,
+) -> Fold:
     curve, r2 = _best(train_x, train_y, f"fold {number}")
     mae = float(np.abs(test_y - curve(test_x)).mean())
     if not np.isfinite(mae):
@@ -129,7 +135,7 @@ def _curves(x: _Rows, y: _Rows) -> list[PaperCurve]:
     ]
 
 
-def _fitted_exponential(x: _Rows, y: _Rows) -> _Rows | None:
+def _fitted_exponential(x: _Rows, y: _Rows) -> Float[np.ndarray, " coefficients"] | None:
     try:
         return curve_fit(_exponential, x, y, p0=(1, 0.1, 0), maxfev=5000)[0]
     except RuntimeError:  # no convergence: the family drops out

@@ -34,29 +34,40 @@ RULES = {
 
 
 @dataclass(frozen=True)
-class GuardedFit:
-    """A proxy's relation to a target by the default protocol.
+class ChosenCurve:
+    """What predicts.
 
     Attributes:
-        curve: of the family with the largest evidence on all rows.
-        r2: of it, on all rows.
+        curve: of the family with the largest evidence.
         posterior: all curves, for intervals.
-        train_r2, test_mae: means over folds.
-        folds: each fold; its family was chosen on its training rows.
-        forward: folds that only look ahead; empty where rows are in no order or are too few.
-        misses: absolute error of each row when it was held out.
         dependence: of the errors.
     """
 
     curve: Curve
-    r2: float
     posterior: Posterior
+    dependence: Dependence
+
+
+@dataclass(frozen=True)
+class GuardedFit:
+    """A proxy's relation to a target by the default protocol.
+
+    Attributes:
+        chosen: on all rows.
+        r2: of its curve, on all rows.
+        train_r2, test_mae: means over folds.
+        folds: each fold; its family was chosen on its training rows.
+        forward: folds that only look ahead; empty where rows are in no order or are too few.
+        misses: absolute error of each row when it was held out.
+    """
+
+    chosen: ChosenCurve
+    r2: float
     train_r2: float
     test_mae: float
     folds: tuple[Fold, ...]
     forward: tuple[Fold, ...]
     misses: _Rows
-    dependence: Dependence
 
 
 def dependence_of(recipes: Sequence[str] | None, num_rows: int, *, ordered: bool) -> Dependence:
@@ -97,7 +108,7 @@ def fit_guarded(
     """
     if len(x) < PAPER_FOLDS:
         raise NoFit(f"{len(x)} rows; {PAPER_FOLDS} folds need {PAPER_FOLDS}")
-    chosen, curve = _choose(x, y, families, dependence, bounds, "all rows")
+    chosen = choose_curve(x, y, dependence=dependence, bounds=bounds, families=families)
     misses = np.zeros(len(x))
     folds = []
     for number, test in enumerate(_folds(dependence), start=1):
@@ -109,9 +120,7 @@ def fit_guarded(
         for number, (train, test) in enumerate(_ahead(dependence), start=1)
     ]
     train_r2, test_mae = mean_of(tuple(folds))
-    return GuardedFit(
-        curve, _r2(y, curve(x)), chosen, train_r2, test_mae, tuple(folds), tuple(ahead), misses, dependence
-    )
+    return GuardedFit(chosen, _r2(y, chosen.curve(x)), train_r2, test_mae, tuple(folds), tuple(ahead), misses)
 
 
 def _folds(dependence: Dependence) -> Iterator[_Mask]:
@@ -137,10 +146,12 @@ def _fold(
     dependence: Dependence,
     bounds: tuple[float, float] | None,
     where: str,
-) -> tuple[Fold, _Rows]:
+) -> tuple[Fold, Float[np.ndarray, " held"]]:
     # A family must exist on the held-out rows too: what is held out is no reason to fail, nor to peek at y.
     there = [family for family in families if family.defined(x[test], Scale.of(x[train])).all()]
-    _, curve = _choose(x[train], y[train], there, dependence.only(train), bounds, where)
+    curve = choose_curve(
+        x[train], y[train], dependence=dependence.only(train), bounds=bounds, families=there, where=where
+    ).curve
     missed = np.abs(y[test] - curve(x[test]))
     return (
         Fold(curve.family.name, _r2(y[train], curve(x[train])), float(missed.mean()), int(test.sum())),
@@ -148,23 +159,33 @@ def _fold(
     )
 
 
-def _choose(
+def choose_curve(
     x: _Rows,
     y: _Rows,
-    families: Sequence[Family],
+    *,
     dependence: Dependence,
     bounds: tuple[float, float] | None,
-    where: str,
-) -> tuple[Posterior, Curve]:
+    families: Sequence[Family] = FAMILIES,
+    where: str = "all rows",
+) -> ChosenCurve:
+    """The curve of the family with the largest evidence, and all others for intervals.
+
+    Args:
+        x, y, dependence, bounds, families: as of ``fit_guarded``.
+        where: what a reason is about.
+
+    Raises:
+        NoFit: a constant side, or too few rows for every family.
+    """
     if np.ptp(y) == 0:
         raise NoFit(f"{where}: constant target")
     usable = tuple(family for family in families if _carries(family, x))
     if not usable:
-        raise NoFit(f"{where}: constant proxy")
+        raise NoFit(f"{where}: constant proxy, or too few rows")
     weighed = posterior(x, y, usable, dependence, bounds)
     weights = weighed.family_weights()
     best = max(usable, key=lambda family: weights[family.name])
-    return weighed, best_curve(best, x, y, bounds)
+    return ChosenCurve(best_curve(best, x, y, bounds), weighed, dependence)
 
 
 def _carries(family: Family, x: _Rows) -> bool:
@@ -208,7 +229,7 @@ def skill(
     if not nulls:
         return Skill(None, None, None, level, 0, "no null could be fitted")
     name = min(nulls, key=lambda null: nulls[null].test_mae)
-    units = _units(fit.dependence)
+    units = _units(fit.chosen.dependence)
     own, other = _unit_sums(fit.misses, units), _unit_sums(nulls[name].misses, units)
     if other.sum() == 0:
         return Skill(None, name, None, level, len(own), "the null makes no error")
