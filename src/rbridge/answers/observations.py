@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
+from rbridge.answers.cells import of_stage, read_cells, read_number
 from rbridge.errors import InputError
 from rbridge.rank import Replicates
 
@@ -42,7 +42,9 @@ class _Row:
     target: float | None
 
 
-def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence[str]) -> list[RankGroup]:
+def read_rank_groups(
+    path: Path, *, proxy: str, target: str | None, by: Sequence[str], stage: str | None = None
+) -> list[RankGroup]:
     """Groups to rank from a CSV of observations.
 
     Args:
@@ -50,6 +52,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
         proxy: column to rank by.
         target: column of the truth, or None.
         by: columns that split the table; each group is ranked alone.
+        stage: rows of this ``stage`` of training only.
 
     Returns:
         Groups in order of first appearance. A row with an empty cell in a column that is used is
@@ -58,7 +61,7 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
     Raises:
         InputError: no such file or column, or a cell that is no finite number.
     """
-    cells = _read_cells(path)
+    cells = read_cells(path)
     columns = list(cells[0]) if cells else []
     if not cells:
         raise InputError(f"{path}: holds no rows")
@@ -67,15 +70,15 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
             raise InputError(f"{path}: no column {column!r}; it has {', '.join(columns)}")
     groups: dict[tuple[str, ...], list[_Row]] = {}
     dropped: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(cells, start=2):
+    for number, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=by):
         name = tuple(row[column] or "" for column in by)
         groups.setdefault(name, [])
         used = ["recipe", proxy, *([target] if target else []), *by]
         if any(row[column] in (None, "") for column in used):
             dropped[name] = dropped.get(name, 0) + 1
             continue
-        value = _number(path, number, proxy, row[proxy])
-        truth = _number(path, number, target, row[target]) if target else None
+        value = read_number(path, number, proxy, row[proxy])
+        truth = read_number(path, number, target, row[target]) if target else None
         groups[name].append(_Row({key: cell or "" for key, cell in row.items()}, value, truth))
     if not any(groups.values()):
         raise InputError(
@@ -88,45 +91,26 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
     ]
 
 
-def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], float]:
+def read_targets(path: Path, *, target: str, stage: str | None = None) -> dict[tuple[str, str | None], float]:
     """Target values by (recipe, benchmark), seed-averaged, from a CSV; benchmark None where absent.
 
     Raises:
         InputError: no such file or column, or a cell that is no finite number.
     """
-    cells = _read_cells(path)
+    cells = read_cells(path)
     for column in ("recipe", target):
         if not cells or column not in cells[0]:
             raise InputError(
                 f"{path}: no column {column!r}; it has {', '.join(cells[0]) if cells else 'no rows'}"
             )
     found: dict[tuple[str, str | None], list[float]] = {}
-    for number, row in enumerate(cells, start=2):
+    for number, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=()):
         recipe, cell = row["recipe"], row[target]
         if recipe and cell:
-            found.setdefault((recipe, row.get("benchmark")), []).append(_number(path, number, target, cell))
+            found.setdefault((recipe, row.get("benchmark")), []).append(
+                read_number(path, number, target, cell)
+            )
     return {key: math.fsum(values) / len(values) for key, values in found.items()}
-
-
-def _read_cells(path: Path) -> list[dict[str, str | None]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV of observations or a folder of score runs")
-    try:
-        return pl.read_csv(path, infer_schema=False).to_dicts()
-    except pl.exceptions.NoDataError:
-        raise InputError(f"{path}: empty; expected a CSV with a header") from None
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: not a CSV: {str(error).splitlines()[0]}") from None
-
-
-def _number(path: Path, line: int, column: str, cell: str | None) -> float:
-    try:
-        value = float(cell or "")
-    except ValueError:
-        raise InputError(f"{path}:{line}: {column} is {cell!r}; expected a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{path}:{line}: {column} is {cell}; expected a finite number, or an empty cell")
-    return value
 
 
 def _group(group: dict[str, str], rows: list[_Row], num_dropped: int, by: Sequence[str]) -> RankGroup:

@@ -40,6 +40,7 @@ class RankQuestion:
         voices: of score runs, these alone; all, averaged within a problem, where empty.
         weights: of score runs, whose; None is the writer's own where there are any, else the only ones.
         resamples, level, seed: of the bootstrap.
+        stage: rows of this stage of training only, or None.
     """
 
     source: Path
@@ -55,6 +56,7 @@ class RankQuestion:
     resamples: int = 2000
     level: float = 0.95
     seed: int = 0
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,13 @@ def _read_groups(question: RankQuestion) -> list[RankGroup]:
         )
     if question.voices or question.weights is not None:
         raise InputError("--voice and --weights go with score runs; a CSV has its values in columns")
-    return read_rank_groups(question.source, proxy=question.proxy, target=question.target, by=question.by)
+    return read_rank_groups(
+        question.source,
+        proxy=question.proxy,
+        target=question.target,
+        by=question.by,
+        stage=question.stage,
+    )
 
 
 def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
@@ -112,7 +120,7 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
         )
     targets = None
     if question.targets is not None and question.target is not None:
-        targets = read_targets(question.targets, target=question.target)
+        targets = read_targets(question.targets, target=question.target, stage=question.stage)
     return run_rank_groups(runs, metric=question.proxy, by=question.by, targets=targets)
 
 

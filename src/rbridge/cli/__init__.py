@@ -14,13 +14,18 @@ from cyclopts import App, CycloptsError
 
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
+from rbridge.cli.compute import compute
 from rbridge.cli.demo import demo
 from rbridge.cli.plan import plan
 from rbridge.cli.generate import generate
+from rbridge.cli.fit import fit
+from rbridge.cli.paper import paper
+from rbridge.cli.predict import predict
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
 from rbridge.cli.show import show
+from rbridge.cli.targets import targets
 from rbridge.cli.traces import traces
 from rbridge.errors import RBridgeError
 
@@ -40,6 +45,11 @@ traces.command(generate)
 app.command(traces, name="traces")
 app.command(demo)
 app.command(benchmarks, name="benchmarks")
+app.command(compute, name="compute")
+app.command(fit)
+app.command(predict)
+app.command(paper)
+app.command(targets, name="targets")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ def rank(
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    stage: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Order recipes by a metric, with intervals, the ranks each may have, and agreement with a target.
@@ -61,6 +62,8 @@ def rank(
         Confidence of intervals and rank sets.
     seed
         Of the resampling.
+    stage
+        Only rows, or targets, of this "stage" of training (base, sft, rl, ...).
     json
         Print JSON instead of tables.
     """
@@ -82,6 +85,7 @@ def rank(
         resamples=resamples,
         level=level,
         seed=seed,
+        stage=stage,
     )
     ranked = rank_groups(question)
     if json:
