@@ -16,10 +16,10 @@ from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
 from rbridge.cli.demo import demo
-from rbridge.cli.plan import plan
-from rbridge.cli.generate import generate
 from rbridge.cli.fit import fit
+from rbridge.cli.generate import generate
 from rbridge.cli.paper import paper
+from rbridge.cli.plan import plan
 from rbridge.cli.predict import predict
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
