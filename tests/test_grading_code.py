@@ -1,8 +1,9 @@
-"""Code in the sandbox: right answers pass, and nothing hostile does. Needs bubblewrap; there is no skip."""
+"""Code in the sandbox: right answers pass, and nothing hostile does. Never skipped where CI is set."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -15,10 +16,22 @@ from pytest_httpserver import HTTPServer
 
 from rbridge.benchmarks import Problem, load_problems
 from rbridge.errors import InputError, MissingTool
-from rbridge.grading import check_answer, require_checker, sandbox
+from rbridge.grading import add_benchmark, check_answer, require_checker, sandbox
 from rbridge.grading.code import check_code
 from rbridge.grading.inside import wire
 from rbridge.traces.named import open_bundle
+
+
+@pytest.fixture(autouse=True)
+def real_sandbox() -> None:
+    """These tests mean nothing without one; a machine that has none may still run the others."""
+    try:
+        require_checker("code")
+    except MissingTool as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
 
 HEAD = 'import math\n\n\ndef double(x):\n    """Twice x."""\n'
 TESTS = """
@@ -273,6 +286,25 @@ def test_without_bubblewrap_nothing_is_run(monkeypatch, tmp_path: Path) -> None:
         sandbox.require_sandbox()
 
 
-def test_the_sandbox_stands_here() -> None:
-    """This suite tests the real thing."""
-    require_checker("code")
+def test_a_benchmark_of_code_is_taken_in_with_bodies_that_pass(tmp_path: Path, monkeypatch) -> None:
+    """A wrong gold body is refused with what the tests said."""
+    monkeypatch.setenv("RBRIDGE_HOME", str(tmp_path / "home"))
+    definition = tmp_path / "code.toml"
+    definition.write_text(
+        'name = "mine"\ntitle = "M"\ntask = "code"\nform = "code"\nchecker = "code"\nlicence = "l"\nproblems = "p"\n'
+    )
+    row = {
+        "problem_id": "a",
+        "question": HEAD,
+        "answer": "    return x",
+        "tests": TESTS,
+        "entry_point": "double",
+    }
+    (tmp_path / "p").write_text(json.dumps(row))
+    with pytest.raises(
+        InputError, match=r"problem a: its gold answer .* does not pass the checker 'code' \(Assertion"
+    ):
+        add_benchmark(definition)
+    (tmp_path / "p").write_text(json.dumps({**row, "answer": DOUBLE.answer}))
+    assert add_benchmark(definition).unchecked is None
+    assert check_answer(load_problems("mine").problems[0], "return x + x").correct is True
