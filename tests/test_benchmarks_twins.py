@@ -56,9 +56,9 @@ def test_a_twins_answer_is_what_its_question_asks(problem_id: str) -> None:
 
 def test_marks_of_twins_hold() -> None:
     """Recomputed by Python's own arithmetic; whole and positive where the original's were; other answers."""
-    made, missing = make_twins(list(GSM8K.values())[:60], seed=0)
-    assert len(made) + len(missing) == 60
-    assert len(made) >= 12
+    made, missing = make_twins(list(GSM8K.values())[:40], seed=0)
+    assert len(made) + len(missing) == 40
+    assert len(made) >= 8
     for one in made:
         original = GSM8K[one.twin_of or ""]
         assert one.problem_id == f"{original.problem_id}-twin1"

@@ -48,8 +48,8 @@ def body(text: str) -> str:
     return textwrap.indent(textwrap.dedent(text).strip("\n"), "    ") + "\n"
 
 
-# Every tenth, and those whose tests call helpers of the question.
-SAMPLE = [p for n, p in enumerate(load_problems("humaneval").problems) if n % 10 == 0 or n in (32, 38)]
+# Every sixteenth, and those whose tests call helpers of the question.
+SAMPLE = [p for n, p in enumerate(load_problems("humaneval").problems) if n % 16 == 0 or n in (32, 38)]
 
 
 @pytest.mark.parametrize("problem", SAMPLE, ids=lambda problem: problem.problem_id)
@@ -62,8 +62,8 @@ def test_the_canonical_body_passes_and_an_empty_one_fails(problem: Problem) -> N
 def test_answers_of_starter_traces_pass_as_recorded() -> None:
     """Code that a frontier model wrote, in the form that it wrote it in."""
     problems = load_problems("humaneval").by_id
-    traces = [trace for trace in open_bundle("starter").traces if trace.key.benchmark == "humaneval"][::4]
-    assert len(traces) == 10
+    traces = [trace for trace in open_bundle("starter").traces if trace.key.benchmark == "humaneval"][::8]
+    assert len(traces) == 5
     for trace in traces:
         assert check_answer(problems[trace.key.problem_id], trace.answer or "").correct is trace.correct, (
             trace.key
@@ -142,8 +142,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("trick", HOSTILE)
-def test_no_trick_passes(trick: str) -> None:
-    """Each is told wrong, not merely left open, and at once."""
+def test_no_trick_passes(trick: str, monkeypatch) -> None:
+    """Each is told wrong, not merely left open, and at once; with less memory, so that it is full sooner."""
+    monkeypatch.setattr("rbridge.grading.code._LIMITS", f"{sandbox.CPU_SECONDS}, {1 << 28}")
     assert check_code(DOUBLE, body(HOSTILE[trick])).correct is False
 
 
