@@ -103,6 +103,7 @@ def _document(bundle: Bundle, checks: Iterable[BenchmarkCheck], without: dict[st
         "weights": whose_weights(manifest.weight_sources),
         "weight_models": [model.name for model in manifest.weight_models],
         "licences": {voice: manifest.licence_of(voice) for voice in manifest.voices},
+        "uses": {voice: stated.use for voice, stated in manifest.terms.items() if stated.use},
         "skipped": [skip.model_dump() for skip in manifest.skipped],
         "benchmarks": [_benchmark(one, without.get(one.benchmark)) for one in checks],
     }
@@ -150,10 +151,11 @@ def _print(bundle: Bundle, checks: tuple[BenchmarkCheck, ...], without: dict[str
 
     manifest = bundle.manifest
     print(f"{manifest.name}: {whose_weights(manifest.weight_sources)}")
-    for voice in manifest.voices:
-        print(
-            f"voice {voice}: {manifest.voices[voice]} traces, licence {manifest.licence_of(voice) or 'not stated'}"
-        )
+    for voice, count in manifest.voices.items():
+        stated = manifest.terms.get(voice)
+        use = (stated.use if stated is not None else None) or "not stated"
+        licence = manifest.licence_of(voice) or "not stated"
+        print(f"voice {voice}: {count} traces, licence {licence}, use {use}")
     print()
     print_table(
         "Traces (right answers of the checked ones, 95 % interval; lengths: median, 5th and 95th hundredth)",
