@@ -321,6 +321,26 @@ def test_a_kill_at_any_moment_costs_at_most_what_was_under_way(
     assert bundle.manifest.generated[0].num_calls + kills * concurrency >= frontier.asked.total()
 
 
+def test_a_reply_that_was_kept_is_used_whatever_the_limit_is_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a kill between the reply and the note of what it came to, and between the reply and its price."""
+    with serve(_good) as frontier:
+        priced = ("--price-in", 1, "--price-out", 1)
+        assert _run(capsys, tmp_path, frontier.url, *priced, num=2).status == 0
+        with sqlite3.connect(ledger_path(tmp_path / "bundle")) as db:
+            db.execute("DELETE FROM items")
+            db.execute("UPDATE calls SET cost = worst, tokens_in = NULL WHERE problem_id = '1'")
+        db.close()
+        assert _run(capsys, tmp_path, frontier.url, *priced, "--max-tokens", 9000, num=2).status == 0
+        assert frontier.questions() == {_question(0): 1, _question(1): 1}
+    made = read_bundle(tmp_path / "bundle").manifest.generated[0]
+    assert made.num_traces == 2
+    # A million tokens for a dollar, in or out: the second run's three probes, and nothing else, are new.
+    assert made.cost_usd == pytest.approx((made.prompt_tokens + made.completion_tokens) / 1e6, abs=2e-6)
+    assert made.prompt_tokens == 120 * (2 + 3 + 3)
+
+
 @contextmanager
 def _started(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "rbridge", *arguments]

@@ -23,25 +23,25 @@ from rbridge.traces.named import open_bundle
 
 @pytest.mark.parametrize("benchmark", ["gsm8k", "arc_challenge", "csqa", "mmlu_stem"])
 def test_every_gold_answer_passes_and_every_wrong_one_fails(benchmark: str) -> None:
-    """All problems of the benchmarks whose checks are quick."""
-    problems = load_problems(benchmark).problems
+    """Hundreds of each; all of them in bench/check_gold_answers.py."""
+    problems = load_problems(benchmark).problems[::5]
     assert [check_answer(problem, problem.answer).correct for problem in problems] == [True] * len(problems)
     assert [check_answer(problem, wrong_answer(problem)).correct for problem in problems] == [False] * len(
         problems
     )
 
 
-# Every tenth of MATH500, and the kinds of answer that math-verify alone does not tell apart.
+# Every twentieth of MATH500, and the kinds of answer that math-verify alone does not tell apart.
 MATH = [
     problem
     for place, problem in enumerate(load_problems("math500").problems)
-    if place % 10 == 0 or "_" in problem.answer or r"\text" in problem.answer
+    if place % 20 == 0 or "_" in problem.answer or r"\text" in problem.answer
 ]
 
 
 def test_gold_latex_passes_and_wrong_latex_fails() -> None:
     """Dozens of MATH500's answers; all 500 in bench/check_gold_answers.py."""
-    assert len(MATH) >= 60
+    assert len(MATH) >= 40
     told = [
         (p.answer, check_answer(p, p.answer).correct, check_answer(p, wrong_answer(p)).correct) for p in MATH
     ]
@@ -155,15 +155,6 @@ def test_latex_is_compared_as_mathematics(gold: str, answer: str, correct: bool 
     assert check_latex(gold, answer).correct is correct
 
 
-def test_a_comparison_that_hangs_is_undecided_and_the_next_one_works() -> None:
-    """Sympy would compute a power tower for ever: its process is killed, no verdict is made up."""
-    started = time.monotonic()
-    verdict = check_latex("9", "9^{9^{9^{9}}}", seconds=1.0)
-    assert (verdict.correct, verdict.reason) == (None, "math-verify did not decide in 1 s")
-    assert check_latex("9", r"3^{2}").correct is True
-    assert time.monotonic() - started < 60
-
-
 def test_comparisons_from_several_threads_do_not_mix() -> None:
     """Each caller has the verdict of its own question."""
     told: dict[int, bool | None] = {}
@@ -171,12 +162,21 @@ def test_comparisons_from_several_threads_do_not_mix() -> None:
     def ask(number: int) -> None:
         told[number] = check_latex(f"{number}", f"{number if number % 2 else number + 1}.0").correct
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told == {number: bool(number % 2) for number in range(12)}
+    assert told == {number: bool(number % 2) for number in range(6)}
+
+
+def test_a_comparison_that_hangs_is_undecided_and_the_next_one_works() -> None:
+    """Sympy would compute a power tower for ever: its process is killed, no verdict is made up."""
+    started = time.monotonic()
+    verdict = check_latex("9", "9^{9^{9^{9}}}", seconds=1.0)
+    assert (verdict.correct, verdict.reason) == (None, "math-verify did not decide in 1 s")
+    assert check_latex("9", r"3^{2}").correct is True
+    assert time.monotonic() - started < 60
 
 
 def test_latex_without_math_verify_is_one_line_with_the_remedy(monkeypatch) -> None:

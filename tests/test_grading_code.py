@@ -1,8 +1,9 @@
-"""Code in the sandbox: right answers pass, and nothing hostile does. Needs bubblewrap; there is no skip."""
+"""Code in the sandbox: right answers pass, and nothing hostile does. Never skipped where CI is set."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -15,10 +16,22 @@ from pytest_httpserver import HTTPServer
 
 from rbridge.benchmarks import Problem, load_problems
 from rbridge.errors import InputError, MissingTool
-from rbridge.grading import check_answer, require_checker, sandbox
+from rbridge.grading import add_benchmark, check_answer, require_checker, sandbox
 from rbridge.grading.code import check_code
 from rbridge.grading.inside import wire
 from rbridge.traces.named import open_bundle
+
+
+@pytest.fixture(autouse=True)
+def real_sandbox() -> None:
+    """These tests mean nothing without one; a machine that has none may still run the others."""
+    try:
+        require_checker("code")
+    except MissingTool as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
 
 HEAD = 'import math\n\n\ndef double(x):\n    """Twice x."""\n'
 TESTS = """
@@ -35,8 +48,8 @@ def body(text: str) -> str:
     return textwrap.indent(textwrap.dedent(text).strip("\n"), "    ") + "\n"
 
 
-# Every tenth, and those whose tests call helpers of the question.
-SAMPLE = [p for n, p in enumerate(load_problems("humaneval").problems) if n % 10 == 0 or n in (32, 38)]
+# Every sixteenth, and those whose tests call helpers of the question.
+SAMPLE = [p for n, p in enumerate(load_problems("humaneval").problems) if n % 16 == 0 or n in (32, 38)]
 
 
 @pytest.mark.parametrize("problem", SAMPLE, ids=lambda problem: problem.problem_id)
@@ -49,8 +62,8 @@ def test_the_canonical_body_passes_and_an_empty_one_fails(problem: Problem) -> N
 def test_answers_of_starter_traces_pass_as_recorded() -> None:
     """Code that a frontier model wrote, in the form that it wrote it in."""
     problems = load_problems("humaneval").by_id
-    traces = [trace for trace in open_bundle("starter").traces if trace.key.benchmark == "humaneval"][::4]
-    assert len(traces) == 10
+    traces = [trace for trace in open_bundle("starter").traces if trace.key.benchmark == "humaneval"][::8]
+    assert len(traces) == 5
     for trace in traces:
         assert check_answer(problems[trace.key.problem_id], trace.answer or "").correct is trace.correct, (
             trace.key
@@ -129,8 +142,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("trick", HOSTILE)
-def test_no_trick_passes(trick: str) -> None:
-    """Each is told wrong, not merely left open, and at once."""
+def test_no_trick_passes(trick: str, monkeypatch) -> None:
+    """Each is told wrong, not merely left open, and at once; with less memory, so that it is full sooner."""
+    monkeypatch.setattr("rbridge.grading.code._LIMITS", f"{sandbox.CPU_SECONDS}, {1 << 28}")
     assert check_code(DOUBLE, body(HOSTILE[trick])).correct is False
 
 
@@ -273,6 +287,25 @@ def test_without_bubblewrap_nothing_is_run(monkeypatch, tmp_path: Path) -> None:
         sandbox.require_sandbox()
 
 
-def test_the_sandbox_stands_here() -> None:
-    """This suite tests the real thing."""
-    require_checker("code")
+def test_a_benchmark_of_code_is_taken_in_with_bodies_that_pass(tmp_path: Path, monkeypatch) -> None:
+    """A wrong gold body is refused with what the tests said."""
+    monkeypatch.setenv("RBRIDGE_HOME", str(tmp_path / "home"))
+    definition = tmp_path / "code.toml"
+    definition.write_text(
+        'name = "mine"\ntitle = "M"\ntask = "code"\nform = "code"\nchecker = "code"\nlicence = "l"\nproblems = "p"\n'
+    )
+    row = {
+        "problem_id": "a",
+        "question": HEAD,
+        "answer": "    return x",
+        "tests": TESTS,
+        "entry_point": "double",
+    }
+    (tmp_path / "p").write_text(json.dumps(row))
+    with pytest.raises(
+        InputError, match=r"problem a: its gold answer .* does not pass the checker 'code' \(Assertion"
+    ):
+        add_benchmark(definition)
+    (tmp_path / "p").write_text(json.dumps({**row, "answer": DOUBLE.answer}))
+    assert add_benchmark(definition).unchecked is None
+    assert check_answer(load_problems("mine").problems[0], "return x + x").correct is True

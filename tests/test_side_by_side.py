@@ -325,6 +325,27 @@ def test_licences_filter_score_export_and_merge(
     assert "no trace under GPL; its licences are short: CC BY 4.0, long: research only" in refused.err
 
 
+def test_every_voices_licence_is_shown(
+    voices: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the page and in the check, where a bundle has several."""
+    page = tmp_path / "p.html"
+    done = rbridge(capsys, "report", voices / "runs", "--traces", voices / "both", "--proxy", "rbridge_per_byte",
+                   "-o", page)  # fmt: skip
+    assert done.status == 0, done.err
+    assert "short: CC BY 4.0; long: research only" in page.read_text()
+    checked = rbridge(capsys, "traces", "check", voices / "both").out
+    assert "voice short: 1 traces, licence CC BY 4.0, use any" in checked
+    assert "voice long: 2 traces, licence research only, use not stated" in checked
+
+
+def test_the_shipped_traces_pass_by_the_name_of_their_licence() -> None:
+    """What is said behind the name is no part of it; another licence's name is."""
+    bundle = read_bundle(Path(__file__).parent.parent / "src/rbridge/traces/starter")
+    assert bundle.chosen_voices([], ["apache-2.0"]) == ("claude",)
+    assert bundle.voices_meant([], ["Apache", "questions are not in the bundle"]) == ()
+
+
 def test_a_voice_without_a_licence_passes_no_filter(tmp_path: Path) -> None:
     """Nothing stated is nothing allowed."""
     trace = Trace(TraceKey("b", "1", "v"), "So.", question="q")

@@ -16,6 +16,7 @@ from rbridge.store.bundles import MANIFEST, content_sha256, read_bundle, write_b
 from rbridge.store.files import new_folder, write_json
 from rbridge.store.labels import read_labels
 from rbridge.store.runs import Run, RunManifest, RunStore, read_runs
+from rbridge.store.streaming import rewrite_bundle
 
 
 def _trace(problem: str, *, weighed: bool = True) -> Trace:
@@ -229,3 +230,32 @@ def test_bad_labels_are_refused(tmp_path: Path, content: str, message: str) -> N
     (tmp_path / "l.csv").write_text(content)
     with pytest.raises(InputError, match=message):
         read_labels(tmp_path / "l.csv")
+
+
+def test_a_bundle_written_trace_by_trace_is_the_same_as_one_written_at_once(tmp_path: Path) -> None:
+    """More traces than a chunk holds; rewritten in place, and nothing is left beside it."""
+    traces = [
+        Trace(
+            TraceKey("b", f"{number:04d}", "v"),
+            f"So {number} é",
+            question="q",
+            pieces=Pieces((f"So {number} ".encode(), b"\xc3", b"\xa9"), np.array([-0.5, -number / 7, 0.0])),
+            weight_source="self",
+        )
+        for number in range(300)
+    ]
+    write_bundle(tmp_path / "whole", traces)
+    for part in (traces[:1], traces):
+        manifest = rewrite_bundle(tmp_path / "stream", iter(part), generated=[], terms={}, skipped=[])
+    whole, stream = read_bundle(tmp_path / "whole"), read_bundle(tmp_path / "stream")
+    assert content_sha256(stream.traces) == content_sha256(traces) == manifest.content_sha256
+    assert manifest.content_sha256 == whole.manifest.content_sha256
+    assert (manifest.counts, manifest.voices, manifest.weight_sources) == (
+        {"b": 300},
+        {"v": 300},
+        {"self": 300},
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stream", "whole"]
+    with pytest.raises(InputError, match="no traces to write"):
+        rewrite_bundle(tmp_path / "stream", iter([]), generated=[], terms={}, skipped=[])
+    assert len(read_bundle(tmp_path / "stream").traces) == 300

@@ -89,6 +89,8 @@ def _operands(expression: str) -> tuple[Fraction, ...]:
 
 @lru_cache(maxsize=256)
 def _tree(expression: str) -> ast.expr:
+    if re.search(r"[^\d.+*/() -]", expression):
+        raise ValueError(f"{expression!r} is no calculation of numbers")
     # An x for every number: its value comes from the operands, so that 0.1 is a tenth and not the float.
     return ast.parse(_NUMBER.sub("x", expression.strip()), mode="eval").body
 

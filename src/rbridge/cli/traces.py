@@ -11,12 +11,15 @@ from cyclopts import App, Parameter
 from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import say
 from rbridge.cli.trace_check import check
+from rbridge.cli.trace_hub import pull, push
 from rbridge.cli.trace_import import import_traces, merge
 
-traces = App(help="Trace bundles: import, merge, weigh, check, show, export.")
+traces = App(help="Trace bundles: import, merge, weigh, check, show, export, push, pull.")
 traces.command(import_traces, name="import")
 traces.command(merge)
 traces.command(check)
+traces.command(push)
+traces.command(pull)
 
 
 @traces.command

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rbridge.report.scatter import RecordedTargets
 from rbridge.report.scores import RunScores
-from rbridge.store.bundles import Bundle
+from rbridge.store.bundles import Bundle, BundleManifest
 from rbridge.store.runs import SkipRow
 
 _SOURCES = {"self": "the writer itself", "none": "nobody"}
@@ -184,9 +184,17 @@ def _bundle_row(bundle: Bundle) -> BundleRow:
             )
             for model in manifest.weight_models
         ),
-        licence=manifest.licence,
+        licence=_licences(manifest),
         note=manifest.note,
     )
+
+
+def _licences(manifest: BundleManifest) -> str | None:
+    """One licence where it is every voice's, else each voice's own."""
+    stated = {voice: manifest.licence_of(voice) for voice in manifest.voices}
+    if len(set(stated.values())) == 1:
+        return next(iter(stated.values()))
+    return "; ".join(f"{voice}: {licence or 'not stated'}" for voice, licence in stated.items())
 
 
 def _merged(tables: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:

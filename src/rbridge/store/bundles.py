@@ -152,14 +152,15 @@ class Bundle:
     def voices_meant(self, voices: Sequence[str], licences: Sequence[str]) -> tuple[str, ...]:
         """The bundle's voices of these names (any where empty) and under these licences (likewise).
 
-        A voice without a stated licence stands under none; capitals do not matter.
+        A voice without a stated licence stands under none; capitals do not matter, nor does what follows
+        the licence's name behind a comma or semicolon.
         """
         wanted = {licence.casefold() for licence in licences}
         return tuple(
             voice
             for voice in self.manifest.voices
             if (not voices or voice in voices)
-            and (not licences or (self.manifest.licence_of(voice) or "").casefold() in wanted)
+            and (not licences or not wanted.isdisjoint(_names_of(self.manifest.licence_of(voice) or "")))
         )
 
     def chosen_voices(self, voices: Sequence[str], licences: Sequence[str]) -> tuple[str, ...]:
@@ -195,6 +196,12 @@ class Bundle:
                 raise InputError(
                     f"{self.path}: no trace of voice {voice!r}; it has {', '.join(self.manifest.voices)}"
                 )
+
+
+def _names_of(licence: str) -> set[str]:
+    """What a stated licence may be called: all of it, or its first words up to a comma or semicolon."""
+    stated = licence.casefold()
+    return {stated, stated.partition(";")[0].partition(",")[0].strip()}
 
 
 def write_bundle(

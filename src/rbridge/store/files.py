@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -43,11 +44,11 @@ def replaced_folder(path: Path) -> Generator[Path]:
     Between two renames, and never longer, nothing stands at ``path``: use it for what can be made
     again.
     """
-    old = path.parent / f".{path.name}.old-{os.getpid()}"
-    scratch = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    old, scratch = (path.parent / f".{path.name}.{kind}-{os.getpid()}" for kind in ("old", "tmp"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in (old, scratch):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for kind in ("old", "tmp"):  # what a kill left, also of other processes: there is one writer
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.{kind}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
     scratch.mkdir()
     try:
         yield scratch

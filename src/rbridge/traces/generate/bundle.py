@@ -122,7 +122,7 @@ def _generation(ledger: Ledger, benchmark: str, voice: str) -> Generation | None
         flags=list(facts.flags),
         first=first,
         last=last,
-        questions=facts.source,
+        questions=Path(facts.source).name,  # no more of the user's folders than that
         num_problems=facts.num_problems,
         num_traces=counts["traces"],
         num_missing=max(facts.num_problems - counts["traces"] - len(skips), 0),

@@ -154,7 +154,8 @@ class Bill:
             CapReached: the cap does not cover another try.
         """
         self.give_up()
-        self.purse.check(self.worst)
+        if self.lost:
+            self.purse.check(self.worst)
         self._waiting = True
 
     def refused(self) -> None:

@@ -97,6 +97,11 @@ def read_trace(problem: Problem, voice: str, body: bytes) -> Kept | Malformed | 
     return Kept(trace, thinking=bool(fitted.hidden_bytes or start or reply.thinking))
 
 
+def was_cut_off(found: Kept | Malformed | Unusable) -> bool:
+    """Whether more tokens would have helped."""
+    return isinstance(found, Unusable) and found.kind == "length"
+
+
 def _fault(reply: Reply, cut: Cut | None) -> Malformed | Unusable | None:
     if cut is not None and cut.reasoning.strip():
         return _bad_text(reply.content or "", cut)

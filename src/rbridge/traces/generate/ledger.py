@@ -134,16 +134,14 @@ class Ledger:
         """Note that a call has no reply, and what it may have cost all the same."""
         self._run("UPDATE calls SET state = 'failed', cost = ? WHERE id = ?", (lost, call))
 
-    def replies(
-        self, benchmark: str, voice: str, problem_id: str, max_tokens: int
-    ) -> list[tuple[int, bytes]]:
-        """The replies to a problem under one limit of tokens: number of the call and raw body, in order."""
+    def replies(self, benchmark: str, voice: str, problem_id: str) -> list[tuple[int, int, bytes]]:
+        """The replies to a problem, in order: number of the call, its ``max_tokens``, raw body."""
         rows = self._db.execute(
-            "SELECT id, reply FROM calls WHERE benchmark = ? AND voice = ? AND problem_id = ? AND max_tokens = ? "
+            "SELECT id, max_tokens, reply FROM calls WHERE benchmark = ? AND voice = ? AND problem_id = ? "
             "AND state = 'answered' ORDER BY id",
-            (benchmark, voice, problem_id, max_tokens),
+            (benchmark, voice, problem_id),
         )
-        return [(call, zlib.decompress(reply)) for call, reply in rows]
+        return [(call, max_tokens, zlib.decompress(reply)) for call, max_tokens, reply in rows]
 
     def settle(self, benchmark: str, voice: str, item: Item) -> None:
         """Note what became of a problem."""

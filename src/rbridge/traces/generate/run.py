@@ -26,7 +26,7 @@ from rbridge.traces.generate.bundle import Check, write_series_bundle
 from rbridge.traces.generate.calls import Caller, prompt_bytes
 from rbridge.traces.generate.client import KEY_ENV, Endpoint, explain
 from rbridge.traces.generate.cost import CapReached, Purse
-from rbridge.traces.generate.cut import Kept, judge
+from rbridge.traces.generate.cut import Kept, judge, read_trace, was_cut_off
 from rbridge.traces.generate.entries import Item
 from rbridge.traces.generate.ledger import Ledger, ledger_path
 from rbridge.traces.generate.probe import WEIGH, Probe, probe
@@ -200,7 +200,7 @@ class _Run:
 
     async def _one(self, problem: Problem, caller: Caller) -> None:
         """Ask until the problem has a trace or a skip, or until that cannot be had now."""
-        replies = self.ledger.replies(*self._key, problem.problem_id, self.settings.max_tokens)
+        replies = self._replies(problem)
         while (found := judge(problem, self.settings.voice, [body for _, body in replies])) is None:
             try:
                 replies.append(
@@ -221,6 +221,15 @@ class _Run:
             item = Item(problem.problem_id, found.kind, found.reason, call)
             self.progress(f"skipped {problem.benchmark}/{problem.problem_id}: {found.reason}")
         self.ledger.settle(*self._key, item)
+
+    def _replies(self, problem: Problem) -> list[tuple[int, bytes]]:
+        """What came in earlier runs, but for replies that were cut off at fewer tokens than now."""
+        voice, limit = self.settings.voice, self.settings.max_tokens
+        return [
+            (call, body)
+            for call, max_tokens, body in self.ledger.replies(*self._key, problem.problem_id)
+            if max_tokens >= limit or not was_cut_off(read_trace(problem, voice, body))
+        ]
 
     def _failed(self, problem: Problem, error: OpenAIError, caller: Caller) -> None:
         """A request that got no reply: the problem stays open, or is skipped where it is the problem's own."""
