@@ -89,16 +89,15 @@ def test_tables_are_joined_by_recipe_and_split_by_benchmark(
 ) -> None:
     """Rows without partner or value are counted; folds' rank correlation by chance is nil and here is high."""
     obs, mix = _tables(tmp_path)
-    document = rbridge(
-        capsys, "fit", obs, "--features", mix, "--target", "loss", "-o", tmp_path / "f.json", "--json"
-    ).document
+    arguments = ("fit", obs, "--features", mix, "--target", "loss")
+    document = rbridge(capsys, *arguments, "-o", tmp_path / "f.json", "--json").document
     math, prose = document["groups"]
     assert (math["n"], math["num_dropped"], prose["n"], prose["num_dropped"]) == (12, 1, 12, 1)
     assert math["held_out"]["spearman"] > 0.9
     assert math["held_out"]["mae"] < math["held_out"]["null_mae"]
     assert math["coefficients"]["web"] - math["coefficients"]["code"] == pytest.approx(-1, abs=0.05)
     assert json.loads((tmp_path / "f.json").read_text())["kind"] == "mixture"
-    table = rbridge(capsys, "fit", obs, "--features", mix, "--target", "loss")
+    table = rbridge(capsys, *arguments)
     assert "MAE of the mean" in table.out
 
 

@@ -13,13 +13,25 @@ from tests.commands import rbridge
 
 HARNESS = {
     "results": {
-        "arc_challenge": {"alias": "arc_challenge", "acc,none": 0.41, "acc_stderr,none": 0.0144, "acc_norm,none": 0.44},
-        "gsm8k": {"exact_match,strict-match": 0.05, "exact_match_stderr,strict-match": "N/A", "exact_match,flexible-extract": 0.07},
+        "arc_challenge": {
+            "alias": "arc_challenge",
+            "acc,none": 0.41,
+            "acc_stderr,none": 0.0144,
+            "acc_norm,none": 0.44,
+        },
+        "gsm8k": {
+            "exact_match,strict-match": 0.05,
+            "exact_match_stderr,strict-match": "N/A",
+            "exact_match,flexible-extract": 0.07,
+        },
         "wikitext": {"word_perplexity,none": 21.0},
     },
-    "n-samples": {"arc_challenge": {"original": 1172, "effective": 1172}, "gsm8k": {"original": 1319, "effective": 100}},
+    "n-samples": {
+        "arc_challenge": {"original": 1172, "effective": 1172},
+        "gsm8k": {"original": 1319, "effective": 100},
+    },
     "config": {"model": "hf", "model_args": "pretrained=org/model-a,dtype=float32"},
-}  # fmt: skip
+}
 OLMES = {
     "all_primary_scores": ["arc_challenge:rc::olmes: 0.512"],
     "tasks": [
@@ -34,9 +46,14 @@ OLMES_OLDER = {
     "model_config": {"model": "org/model-c"},
 }
 OLMES_LINES = [
-    {"task_name": "gsm8k", "metrics": {"primary_score": 0.3}, "num_instances": 1319, "model_config": {"model": "org/d"}},
-    {"task_name": "csqa", "metrics": {"primary_score": 0.6}, "num_instances": 1221, "model_config": {"model": "org/d"}},
-]  # fmt: skip
+    {
+        "task_name": name,
+        "metrics": {"primary_score": score},
+        "num_instances": num,
+        "model_config": {"model": "org/d"},
+    }
+    for name, score, num in (("gsm8k", 0.3, 1319), ("csqa", 0.6, 1221))
+]
 LIGHTEVAL = {
     "config_general": {"model_name": "org/model-e", "max_samples": None},
     "results": {
@@ -91,21 +108,13 @@ def test_lm_evaluation_harness_by_filter_label_and_stage(
     refused = rbridge(capsys, "targets", "import", path, "-o", tmp_path / "t.csv")
     assert refused.status == 1
     assert "gsm8k has exact_match under several filters" in refused.err
-    rows = _import(
-        tmp_path,
-        capsys,
-        f"web={path}",
-        "--metric",
-        "exact_match,strict-match",
-        "--metric",
-        "acc_norm",
-        "--stage",
-        "sft",
-    )
-    assert [(row["recipe"], row["benchmark"], row["metric"], row["value"], row["stderr"], row["n"], row["stage"], row["model"]) for row in rows] == [
+    wanted = ("--metric", "exact_match,strict-match", "--metric", "acc_norm")
+    rows = _import(tmp_path, capsys, f"web={path}", *wanted, "--stage", "sft")
+    columns = ("recipe", "benchmark", "metric", "value", "stderr", "n", "stage", "model")
+    assert [tuple(row[column] for column in columns) for row in rows] == [
         ("web", "arc_challenge", "acc_norm,none", "0.44", "", "1172", "sft", "org/model-a"),
         ("web", "gsm8k", "exact_match,strict-match", "0.05", "", "100", "sft", "org/model-a"),
-    ]  # fmt: skip
+    ]
 
 
 def test_skipped_tasks_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from rbridge.answers.cells import need_columns, of_stage, read_number, read_table
 from rbridge.errors import InputError
@@ -236,10 +236,11 @@ def assess(predicted: _Rows, truth: _Rows, mean: float, question: MixtureQuestio
 def _spearman_interval(
     predicted: _Rows, truth: _Rows, question: MixtureQuestion, rng: np.random.Generator
 ) -> tuple[float, float]:
-    drawn = []
-    for rows in rng.integers(len(truth), size=(question.resamples, len(truth))):
-        one, other = predicted[rows], truth[rows]
-        if np.ptp(one) and np.ptp(other):
-            drawn.append(spearmanr(one, other).statistic)
+    rows = rng.integers(len(truth), size=(question.resamples, len(truth)))
+    ranks = [rankdata(values[rows], axis=1) for values in (predicted, truth)]
+    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    spread = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    # A resample in which one side is constant says nothing.
+    drawn = (one * other).sum(axis=1)[spread > 0] / spread[spread > 0]
     low, high = np.quantile(drawn, [(1 - question.level) / 2, (1 + question.level) / 2])
     return float(low), float(high)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-# Strengths of the dependence, and how likely each is before the data speak, (1 - s)^2. A flat start
+# Strengths of the dependence, and how likely each is before the data speak, (1 - s)^3. A flat start
 # makes intervals of fifteen independent rows too wide, one at 0 those of a run's next checkpoints
 # too narrow (bench/coverage.py measures both).
 _STRENGTHS = np.linspace(0.0, 0.9, 10)
-_PRIOR = (1 - _STRENGTHS) ** 2
+_PRIOR = (1 - _STRENGTHS) ** 3
 _NONE = np.zeros(1)
 
 _Matrix = Float[np.ndarray, "rows columns"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -154,6 +155,7 @@ def _logarithmic(x: _Rows, a: float, b: float) -> _Rows:
     return a * np.log(x + 1) + b
 
 
+@no_type_check  # curve_fit calls it thousands of times a fold: a check of shapes each time would be the whole cost
 def _exponential(x: _Rows, a: float, b: float, c: float) -> _Rows:
     return a * np.exp(b * x) + c
 
