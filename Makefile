@@ -1,4 +1,4 @@
-.PHONY: help demo test targets docs clean
+.PHONY: help demo test targets bench docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -11,6 +11,9 @@ test: ## set up, then lint, types, layers and all tests
 
 targets: ## remake the miniature's recorded target accuracies (slow)
 	@python3 dev run python -m rbridge.miniature.targets
+
+bench: ## measure coverage of intervals and speed of resampling
+	@for script in bench/*.py; do echo "== $$script"; python3 dev run python $$script || exit 1; done
 
 docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference

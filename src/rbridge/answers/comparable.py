@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbridge.answers.observations import RankGroup
+from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
 from rbridge.metric import RUN_METRICS, run_values
 from rbridge.rank import Replicates
@@ -46,6 +47,8 @@ def run_rank_groups(
     metric: str,
     by: Sequence[str],
     targets: Mapping[tuple[str, str | None], float] | None = None,
+    noise: Mapping[str | None, TargetNoise] | None = None,
+    last: int | None = None,
 ) -> list[RankGroup]:
     """Groups to rank from score runs, on the items that all runs of a group share.
 
@@ -54,6 +57,8 @@ def run_rank_groups(
         metric: a metric that score runs give.
         by: ``benchmark`` and any of size, tokens, step.
         targets: by (recipe, benchmark), or by (recipe, None) for all benchmarks.
+        noise: standard errors of the targets, by benchmark.
+        last: average so many of the latest checkpoints (label ``step``) of each recipe and seed.
 
     Returns:
         One group per combination of ``by`` that occurs. Items not scored by every run of a group
@@ -81,8 +86,34 @@ def run_rank_groups(
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
-        _group(dict(zip(by, name, strict=True)), columns, targets) for name, columns in sorted(groups.items())
+        _group(dict(zip(by, name, strict=True)), _latest(columns, last), targets, noise or {})
+        for name, columns in sorted(groups.items())
     ]
+
+
+def _latest(columns: Sequence[_Column], last: int | None) -> Sequence[_Column]:
+    """Columns with the latest checkpoints of each recipe and seed averaged, on the items that they share."""
+    if last is None:
+        return columns
+    chains: dict[tuple[str, str | None], list[_Column]] = {}
+    for column in columns:
+        if column.run.manifest.labels.step is None:
+            raise InputError(
+                f"{column.run.manifest.checkpoint}: --last {last} needs to know its step; "
+                "give it in --labels or rbridge.json when it is scored"
+            )
+        chains.setdefault((column.recipe, column.seed), []).append(column)
+    return [_averaged(sorted(chain, key=_step)[-last:]) for chain in chains.values()]
+
+
+def _step(column: _Column) -> int:
+    return column.run.manifest.labels.step or 0
+
+
+def _averaged(chain: Sequence[_Column]) -> _Column:
+    shared = set.intersection(*[set(column.values) for column in chain])
+    values = {item: float(np.mean([column.values[item] for column in chain])) for item in sorted(shared)}
+    return _Column(chain[-1].run, values)
 
 
 def _check_same(runs: Sequence[Run], metric: str) -> None:
@@ -122,7 +153,10 @@ def _values(run: Run, metric: str) -> dict[_Item, float]:
 
 
 def _group(
-    group: dict[str, str], columns: Sequence[_Column], targets: Mapping[tuple[str, str | None], float] | None
+    group: dict[str, str],
+    columns: Sequence[_Column],
+    targets: Mapping[tuple[str, str | None], float] | None,
+    noise: Mapping[str | None, TargetNoise],
 ) -> RankGroup:
     _check_replicates(columns)
     shared = set.intersection(*[set(column.values) for column in columns])
@@ -148,6 +182,7 @@ def _group(
         group=group,
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
+        target_noise=noise.get(group.get("benchmark"), noise.get(None)),
         num_dropped=len(every) - len(shared),
         notes=_notes(columns),
     )
@@ -167,7 +202,7 @@ def _check_replicates(columns: Sequence[_Column]) -> None:
             )
         raise IncomparableRuns(
             f"{one} and {other} are both recipe {column.recipe!r}, seed {column.seed}: "
-            "label their seeds, or split them with --by size, tokens or step"
+            "label their seeds, split them with --by size, tokens or step, or average late checkpoints with --last K"
         )
 
 

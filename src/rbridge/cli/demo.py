@@ -28,7 +28,8 @@ def demo(*, out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo")
     """
     import time
 
-    from rbridge.cli.tables import print_rankings, print_scores
+    from rbridge.cli.rank_tables import print_rankings
+    from rbridge.cli.tables import print_scores
     from rbridge.demo.run import run_demo
 
     started = time.monotonic()

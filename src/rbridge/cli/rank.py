@@ -23,6 +23,9 @@ def rank(
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    last: int | None = None,
+    pilot: Path | None = None,
+    resolve: float = 1.96,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Order recipes by a metric, with intervals, the ranks each may have, and agreement with a target.
@@ -55,12 +58,20 @@ def rank(
         Confidence of intervals and rank sets.
     seed
         Of the resampling.
+    last
+        Average so many of the latest checkpoints (column or label step) of each recipe and seed.
+    pilot
+        Runs, or a CSV, of several seeds of any recipes: lends its seed noise where recipes have one seed.
+    resolve
+        A pair whose targets differ by fewer standard errors than this counts as unresolved. Columns
+        TARGET_stderr or TARGET_n, or several seeds a target, tell the errors.
     json
         Print JSON instead of tables.
     """
+    from rbridge.answers.combined import combine_groups
     from rbridge.answers.rank import RankQuestion, rank_groups
-    from rbridge.cli.shapes import rank_document
-    from rbridge.cli.tables import print_rankings
+    from rbridge.cli.rank_shapes import rank_document
+    from rbridge.cli.rank_tables import print_rankings
 
     question = RankQuestion(
         source=source,
@@ -74,10 +85,14 @@ def rank(
         resamples=resamples,
         level=level,
         seed=seed,
+        last=last,
+        pilot=pilot,
+        resolve=resolve,
     )
     ranked = rank_groups(question)
+    combined = combine_groups(ranked, question)
     if json:
-        print_json(rank_document(ranked))
+        print_json(rank_document(ranked, combined))
     else:
-        print_rankings(ranked)
+        print_rankings(ranked, combined)
     return 0
