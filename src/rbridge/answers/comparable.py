@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, KNOWN_METRICS, Item, item_values
 from rbridge.answers.observations import RankGroup
 from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, run_values
+from rbridge.metric.margin import OTHER_BITS
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
-_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
+_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte", GOLD_BITS, GENERIC_BITS, OTHER_BITS)
+# Of them, those that every run has.
+_OFFERED = _ACROSS_TOKENIZERS[:2]
 # Runs whose tokens trained differ by less are of one length.
 _ALIKE = 1.02
 _BY = ("benchmark", "size", "tokens", "step")
-
-# A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
-_Item = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Column:
     """One run's values in one group."""
 
     run: Run
-    values: Mapping[_Item, float]
+    values: Mapping[Item, float]
 
     @property
     def recipe(self) -> str:
@@ -69,16 +69,16 @@ def run_rank_groups(
         IncomparableRuns: runs differ in bundle, dtype or (per-token metrics) tokenizer, a group
             holds a recipe's seed twice, or its runs share no item.
     """
-    if metric not in RUN_METRICS:
-        raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(RUN_METRICS)}")
+    if metric not in KNOWN_METRICS:
+        raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(KNOWN_METRICS)}")
     unknown = [column for column in by if column not in _BY]
     if unknown:
         raise InputError(f"--by {unknown[0]}: score runs are grouped by {', '.join(_BY)}")
     _check_same(runs, metric)
     groups: dict[tuple[str, ...], list[_Column]] = {}
     for run in runs:
-        parts: dict[tuple[str, ...], dict[_Item, float]] = {}
-        for item, value in _values(run, metric).items():
+        parts: dict[tuple[str, ...], dict[Item, float]] = {}
+        for item, value in item_values(run, metric).items():
             name = tuple(_group_value(run, item, column) for column in by)
             parts.setdefault(name, {})[item] = value
         for name, values in parts.items():
@@ -125,7 +125,7 @@ def _check_same(runs: Sequence[Run], metric: str) -> None:
         for run in runs[1:]:
             if getattr(run.manifest, field) != getattr(first, field):
                 remedy = (
-                    f"rank them by {' or '.join(_ACROSS_TOKENIZERS)}"
+                    f"rank them by {' or '.join(_OFFERED)}"
                     if what == "tokenizer"
                     else "score them alike, or rank them from folders of their own"
                 )
@@ -135,21 +135,11 @@ def _check_same(runs: Sequence[Run], metric: str) -> None:
                 )
 
 
-def _group_value(run: Run, item: _Item, column: str) -> str:
+def _group_value(run: Run, item: Item, column: str) -> str:
     if column == "benchmark":
         return item[0]
     value = getattr(run.manifest.labels, column)
     return "" if value is None else str(value)
-
-
-def _values(run: Run, metric: str) -> dict[_Item, float]:
-    scored = run.scored()
-    found = {}
-    for one, values in zip(scored, run_values(scored), strict=True):
-        value = getattr(values, metric)
-        if value is not None:
-            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
-    return found
 
 
 def _group(
@@ -167,7 +157,7 @@ def _group(
             f"{where}: no trace was scored by all {len(columns)} runs with equal shots; "
             "score them with the same --shots and --limit"
         )
-    voices: dict[tuple[str, str], list[_Item]] = {}
+    voices: dict[tuple[str, str], list[Item]] = {}
     for item in sorted(shared):
         voices.setdefault(item[:2], []).append(item)
     values = [

@@ -15,7 +15,18 @@ from rbridge.answers.question import RankQuestion
 from rbridge.answers.seed_notes import seed_notes
 from rbridge.errors import InputError
 from rbridge.metric import lower_is_better
-from rbridge.rank import Agreement, Decisions, Pilot, Ranking, Replicates, pilot_of, rank_recipes
+from rbridge.metric.margin import MARGIN
+from rbridge.rank import (
+    Agreement,
+    Decisions,
+    Pilot,
+    Ranking,
+    Replicates,
+    mean_covariance,
+    pilot_of,
+    proxy_too_small,
+    rank_recipes,
+)
 from rbridge.store.runs import Run, read_runs
 
 __all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
@@ -26,7 +37,8 @@ class RankedGroup:
     """One group's ranking, and its agreement with the target where there is one.
 
     ``replicates`` are the values that were ranked; ``decisions`` and ``items_interval`` (of the decision
-    accuracy, by resampling items and seeds) stand where there are targets for two recipes.
+    accuracy, by resampling items and seeds) stand where there are targets for two recipes. ``abstain``
+    says why the ranks of a margin mean nothing, where that is so.
     """
 
     group: Mapping[str, str]
@@ -43,6 +55,7 @@ class RankedGroup:
     decisions: Decisions | None
     items_interval: tuple[float, float] | None
     target_noise_rule: str | None
+    abstain: str | None
 
 
 def rank_groups(question: RankQuestion) -> list[RankedGroup]:
@@ -122,6 +135,7 @@ def rank_group(
         level=question.level,
         pilot=pilot,
     )
+    abstain = _abstain(group.replicates, question.proxy, ranking)
     held = None
     if group.targets is not None:
         held = hold(group, group.targets, ranking, question, lower=lower, rng=rng, pilot=pilot)
@@ -135,9 +149,21 @@ def rank_group(
         target_lower_is_better=question.target is not None and question.targets_are_lower(),
         agreement=None if held is None else held.agreement,
         num_dropped=group.num_dropped,
-        notes=(*group.notes, *seed_notes(group.replicates, ranking, pilot)),
+        abstain=abstain,
+        notes=(
+            *group.notes,
+            *(() if abstain is None else (f"{abstain}, so no rank is given",)),
+            *seed_notes(group.replicates, ranking, pilot),
+        ),
         replicates=group.replicates,
         decisions=None if held is None else held.decisions,
         items_interval=None if held is None else held.items_interval,
         target_noise_rule=None if group.target_noise is None else group.target_noise.rule,
     )
+
+
+def _abstain(replicates: Replicates, proxy: str, ranking: Ranking) -> str | None:
+    if not proxy.startswith(MARGIN):
+        return None
+    covariance = mean_covariance(replicates, ranking.noise) if ranking.resampled else None
+    return proxy_too_small(replicates, covariance)

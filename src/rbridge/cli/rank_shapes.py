@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -43,7 +43,8 @@ def _rank_group(group: RankedGroup) -> dict[str, Any]:
         "resamples": group.ranking.resamples,
         "resampled": list(group.ranking.resampled),
         "notes": list(group.notes),
-        "order": _order(group.ranking, group.targets),
+        "order": _order(group),
+        "abstain": group.abstain,
         "selection": _selection(group.ranking),
         "components": _components(group.ranking.components),
     }
@@ -111,23 +112,23 @@ def _decisions(found: Decisions | None, rule: str | None) -> dict[str, Any]:
     }
 
 
-def _order(ranking: Ranking, targets: Mapping[str, float] | None) -> list[dict[str, Any]]:
+def _order(group: RankedGroup) -> list[dict[str, Any]]:
     return [
         {
             "recipe": row.recipe,
             "value": row.value,
             "interval": row.interval,
-            "rank": row.rank,
-            "rank_set": row.rank_set,
-            "reason": row.reason,
+            "rank": None if group.abstain else row.rank,
+            "rank_set": None if group.abstain else row.rank_set,
+            "reason": group.abstain or row.reason,
             "num_seeds": row.num_seeds,
             "tied_with": row.tied_with,
             "may_be_best": row.may_be_best,
             "shrunken": row.shrunken,
             "probability_best": row.probability_best,
-            **({} if targets is None else {"target": targets.get(row.recipe)}),
+            **({} if group.targets is None else {"target": group.targets.get(row.recipe)}),
         }
-        for row in ranking.order
+        for row in group.ranking.order
     ]
 
 

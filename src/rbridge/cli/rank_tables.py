@@ -48,8 +48,8 @@ def _print_ranking(group: RankedGroup, where: str, more: Iterable[str]) -> None:
         [
             (
                 row.recipe,
-                str(row.rank),
-                "–" if row.rank_set is None else f"{row.rank_set[0]}–{row.rank_set[1]}",
+                "–" if group.abstain else str(row.rank),
+                "–" if row.rank_set is None or group.abstain else f"{row.rank_set[0]}–{row.rank_set[1]}",
                 figure(row.value),
                 interval(row.interval),
                 str(row.num_seeds),

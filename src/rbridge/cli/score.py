@@ -22,6 +22,9 @@ def score(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    margin: Annotated[bool, Parameter(negative="")] = False,
+    gold: Annotated[bool, Parameter(negative="")] = False,
+    generic: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -52,6 +55,13 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    margin
+        Also read every trace behind the nearest four other questions, for the question margin: five
+        more readings of every trace.
+    gold
+        Also read the benchmark's own solution of every problem, for gold_bits_per_byte.
+    generic
+        Also read this plain text file, for generic_bits_per_byte.
     json
         Print JSON instead of a table.
     """
@@ -59,6 +69,7 @@ def score(
     from rbridge.cli.tables import print_scores
     from rbridge.errors import InputError
     from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.readings import Wanted
     from rbridge.scoring.sweep import ScoreSettings, sweep
     from rbridge.store.labels import read_labels
     from rbridge.store.runs import RunStore
@@ -74,6 +85,7 @@ def score(
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
+        further=Wanted(margin=margin, gold=gold, generic=generic),
     )
     result = sweep(
         expand(checkpoints),

@@ -1,5 +1,6 @@
 """Order recipes by a metric, say how sure, and hold the order against known targets."""
 
+from rbridge.rank.abstain import TOO_SMALL, proxy_too_small, seed_agreement
 from rbridge.rank.agreement import (
     Agreement,
     agreement,
@@ -18,6 +19,7 @@ from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
 
 __all__ = [
+    "TOO_SMALL",
     "Agreement",
     "Components",
     "Decisions",
@@ -42,10 +44,12 @@ __all__ = [
     "one_seed_decision_accuracy",
     "pilot_of",
     "posterior_draws",
+    "proxy_too_small",
     "rank_recipes",
     "resample_means",
     "resampled_decision_accuracy",
     "resolved",
+    "seed_agreement",
     "seed_noise",
     "uneven_seed_noise",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -21,6 +21,7 @@ from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, Trace
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
 from rbridge.scoring.encode import Encoded, encode_trace, prompts
 from rbridge.scoring.engine import Engine, batches
+from rbridge.scoring.readings import Reader, Wanted, read_further
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
@@ -42,6 +43,7 @@ class ScoreSettings:
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
         batch_tokens: padded tokens a batch.
+        further: readings beyond the traces themselves; they change no score.
     """
 
     shots: int = 5
@@ -51,6 +53,7 @@ class ScoreSettings:
     dtype: str = "float32"
     device: str | None = None
     batch_tokens: int = 4096
+    further: Wanted = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def sweep(
                 checkpoint, bundle, resolved.traces, resolved.sources, readings, settings, store, progress
             )
             run = job.run((labels or {}).get(checkpoint.name, checkpoint.labels))
+            if settings.further.anything:
+                job.read_further(run)
         except RBridgeError as error:
             failures.append(Failure(checkpoint.name, str(error)))
             progress(f"  failed: {error}")
@@ -176,6 +181,24 @@ class _Job:
             self.progress("  scored already")
             return done if done.manifest.labels == labels else self.store.relabel(done, labels)
         return self._compute(key, weights, tokenizer, labels)
+
+    def read_further(self, run: Run) -> None:
+        """The further readings that are asked for, beside the finished run."""
+        reader = Reader(
+            self.checkpoint,
+            dtype=self.settings.dtype,
+            device=self.settings.device or _best_device(),
+            shots=self.settings.shots,
+            batch_tokens=self.settings.batch_tokens,
+        )
+        read_further(
+            run,
+            reader,
+            self.traces,
+            self.settings.further,
+            questions=self.settings.questions,
+            progress=self.progress,
+        )
 
     def _compute(self, key: str, weights: str, tokenizer: ProxyTokenizer, labels: Labels) -> Run:
         started = time.monotonic()
