@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from rbridge.errors import InputError
-from rbridge.metric import RUN_METRICS, run_values
+from rbridge.metric import RUN_METRICS, TraceValues, run_values
 from rbridge.metric.margin import (
     MARGIN,
     MARGIN_METRICS,
@@ -19,7 +21,7 @@ from rbridge.metric.margin import (
     own_voice,
 )
 from rbridge.store.readings import GENERIC, GOLD, OTHER_QUESTIONS, Table, read_question_readings, read_table
-from rbridge.store.runs import Run
+from rbridge.store.runs import Run, read_runs
 
 # A trace (benchmark, problem, voice) under a number of worked examples: values of one item compare.
 Item = tuple[str, str, str, int]
@@ -85,13 +87,19 @@ def _unread(run: Run, metric: str, table: Table) -> InputError:
 
 
 def _of_tokens(run: Run, metric: str) -> dict[Item, float]:
+    every = _all_of_tokens(run.folder, run.manifest.key)
+    return {item: value for item, values in every.items() if (value := getattr(values, metric)) is not None}
+
+
+# A ranking asks a run for several metrics: its tokens are read once. A run's key fixes its numbers.
+@lru_cache(maxsize=512)
+def _all_of_tokens(folder: Path, _key: str) -> dict[Item, TraceValues]:
+    (run,) = read_runs(folder)
     scored = run.scored()
-    found = {}
-    for one, values in zip(scored, run_values(scored), strict=True):
-        value = getattr(values, metric)
-        if value is not None:
-            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
-    return found
+    return {
+        (one.key.benchmark, one.key.problem_id, one.key.voice, one.shots): values
+        for one, values in zip(scored, run_values(scored), strict=True)
+    }
 
 
 def _of_margins(found: list[Margin], metric: str) -> dict[Item, float]:

@@ -24,6 +24,8 @@ class RankQuestion:
         resamples, level, seed: of the bootstrap.
         last: average so many of the latest checkpoints of each recipe and seed.
         pilot: runs or a table of seeds of any recipes, for seed noise that ``source`` does not show.
+        null: CSV of ``rbridge null``, to stand beside the ranking.
+        beside: columns of a CSV source to stand beside it, ``COLUMN`` or ``COLUMN:lower`` or ``:higher``.
         resolve: a pair whose targets differ by fewer standard errors counts as unresolved.
     """
 
@@ -41,6 +43,8 @@ class RankQuestion:
     last: int | None = None
     pilot: Path | None = None
     resolve: float = 1.96
+    null: Path | None = None
+    beside: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse settings that have no meaning.

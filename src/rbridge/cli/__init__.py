@@ -14,7 +14,9 @@ from cyclopts import App, CycloptsError
 
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
+from rbridge.cli.declare import declare
 from rbridge.cli.demo import demo
+from rbridge.cli.null import null
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
@@ -32,6 +34,8 @@ app = App(
 app.command(score)
 app.command(show)
 app.command(rank)
+app.command(null)
+app.command(declare)
 app.command(report)
 app.command(traces, name="traces")
 app.command(demo)

@@ -28,7 +28,7 @@ def demo(*, out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo")
     """
     import time
 
-    from rbridge.cli.rank_tables import print_rankings
+    from rbridge.cli.rank_tables import print_ranking
     from rbridge.cli.tables import print_scores
     from rbridge.demo.run import run_demo
 
@@ -36,7 +36,8 @@ def demo(*, out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo")
     done = run_demo(out, progress=lambda line: say(f"[{time.monotonic() - started:4.0f} s] {line}"))
     print_scores([done.real])
     print()
-    print_rankings([done.compared.ranking])
+    ranking = done.compared.ranking
+    print_ranking(ranking, ", ".join(f"{key} {value}" for key, value in ranking.group.items()))
     _print_end(done)
     return 0
 

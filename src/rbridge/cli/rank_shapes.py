@@ -6,19 +6,52 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.combined import Combined
+from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
 from rbridge.cli.shapes import FORMAT_VERSION
 from rbridge.rank import Agreement, Components, Decisions, Ranking
 from rbridge.rank.combine import RULE
 
 
-def rank_document(groups: Sequence[RankedGroup], combined: Sequence[Combined] = ()) -> dict[str, Any]:
+def rank_document(
+    groups: Sequence[Beheld], statuses: Sequence[Status], combined: Sequence[Combined]
+) -> dict[str, Any]:
     """What ``rbridge rank --json`` prints."""
     return {
         "format_version": FORMAT_VERSION,
-        "groups": [_rank_group(group) for group in groups],
+        "groups": [
+            {**_rank_group(one.ranked), **_beheld(one), "declaration": asdict(status)}
+            for one, status in zip(groups, statuses, strict=True)
+        ],
         "combined": [_combined(one) for one in combined],
+    }
+
+
+def _beheld(one: Beheld) -> dict[str, Any]:
+    return {
+        "headline": {"gain_shown": one.headline.shown, "text": one.headline.text},
+        "beside": [_beside(other) for other in one.beside],
+        "style": None if one.style is None else asdict(one.style),
+    }
+
+
+def _beside(other: Beside) -> dict[str, Any]:
+    agreement, components = other.ranked.agreement, other.ranked.ranking.components
+    return {
+        "proxy": other.ranked.proxy,
+        "kind": other.kind,
+        "direction": "lower" if other.ranked.lower_is_better else "higher",
+        "values": {row.recipe: row.value for row in other.ranked.ranking.order},
+        "abstain": other.ranked.abstain,
+        "n_recipes": other.num_recipes,
+        "kendall_tau": other.kendall_tau,
+        "signal_to_noise": None if components is None else components.signal_to_noise,
+        "decision_accuracy": None if agreement is None else agreement.decision_accuracy,
+        "decision_accuracy_interval": None if agreement is None else agreement.interval,
+        "gain": other.gain,
+        "gain_interval": other.gain_interval,
     }
 
 

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.combined import Combined
+from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
 from rbridge.cli.output import figure, interval, print_table
 from rbridge.rank import Agreement, Components, Decisions, Ranking
 from rbridge.rank.combine import RULE
 
 
-def print_rankings(groups: Sequence[RankedGroup], combined: Sequence[Combined] = ()) -> None:
-    """A table per group, with what its figures rest on underneath."""
-    for group in groups:
-        where = ", ".join(f"{key} {value}" for key, value in group.group.items()) or "all rows"
-        _print_ranking(group, where, ())
+def print_rankings(
+    groups: Sequence[Beheld], statuses: Sequence[Status], combined: Sequence[Combined]
+) -> None:
+    """A table per group: first whether anything is gained, last what the figures rest on."""
+    for one, status in zip(groups, statuses, strict=True):
+        where = ", ".join(f"{key} {value}" for key, value in one.ranked.group.items()) or "all rows"
+        print(f"{one.ranked.proxy}: {one.headline.text}")
+        for reason in () if one.style is None else one.style.reasons:
+            print(f"style: {reason}")
+        equal = () if status.within_margin is None else status.within_margin[1:]
+        more = () if not equal else (f"within the declared margin of the first: {', '.join(equal)}",)
+        print_ranking(one.ranked, where, (status.text, *more))
+        if one.beside:
+            _print_beside(one)
     for one in combined:
         rest = "".join(f", {key} {value}" for key, value in one.ranked.group.items())
-        _print_ranking(one.ranked, f"{len(one.benchmarks)} benchmarks{rest}", [*_combined_lines(one)])
+        print_ranking(one.ranked, f"{len(one.benchmarks)} benchmarks{rest}", [*_combined_lines(one)])
 
 
 def _combined_lines(one: Combined) -> Iterator[str]:
@@ -28,7 +39,48 @@ def _combined_lines(one: Combined) -> Iterator[str]:
         yield f"without {left.benchmark}: {left.best} leads{' instead' if left.changed_best else ''}, {tau}"
 
 
-def _print_ranking(group: RankedGroup, where: str, more: Iterable[str]) -> None:
+def _print_beside(one: Beheld) -> None:
+    print_table(
+        f"Beside {one.ranked.proxy}, on the same recipes",
+        (
+            "order by",
+            "kind",
+            "better",
+            "tau with it",
+            "signal to noise",
+            "decision accuracy",
+            "gain over it",
+            "note",
+        ),
+        [_beside_row(other) for other in one.beside],
+        text_columns=3,
+    )
+
+
+def _beside_row(other: Beside) -> tuple[str, ...]:
+    agreement, components = other.ranked.agreement, other.ranked.ranking.components
+    ratio = None if components is None else components.signal_to_noise
+    accuracy = None if agreement is None else agreement.decision_accuracy
+    return (
+        other.ranked.proxy,
+        other.kind,
+        "lower" if other.ranked.lower_is_better else "higher",
+        "–" if other.kendall_tau is None else f"{other.kendall_tau:.2f} ({other.num_recipes})",
+        "–" if ratio is None else f"{ratio:.2f}",
+        "–" if agreement is None or accuracy is None else f"{accuracy:.3f} {interval(agreement.interval, 3)}",
+        "–" if other.gain is None else f"{other.gain:+.3f} {interval(other.gain_interval, 3)}",
+        other.ranked.abstain or "",
+    )
+
+
+def print_ranking(group: RankedGroup, where: str, more: Iterable[str] = ()) -> None:
+    """One ranking alone.
+
+    Args:
+        group: the ranking.
+        where: its title.
+        more: lines under it.
+    """
     ranking = group.ranking
     direction = "lower" if group.lower_is_better else "higher"
     percent = f"{ranking.level:.0%}"

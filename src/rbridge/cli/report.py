@@ -19,6 +19,7 @@ def report(
     proxy: str = "rbridge",
     targets: Path | None = None,
     target: str | None = None,
+    null: Path | None = None,
     heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     title: str = "rBridge",
     text: bool = True,
@@ -41,6 +42,8 @@ def report(
         CSV of target values (recipe, benchmark if they differ by it, and the target's column).
     target
         Column of --targets.
+    null
+        CSV that rbridge null wrote: stands beside the proxy.
     heat
         Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
     title
@@ -48,9 +51,10 @@ def report(
     text
         --no-text leaves out every word of traces and questions.
     """
+    from rbridge.answers.beside import beside_runs
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
-    from rbridge.report import build_page, heat_map, render
+    from rbridge.report import build_page, comparison_rows, heat_map, render, with_companions
     from rbridge.store.files import write_bytes
     from rbridge.store.runs import read_runs
     from rbridge.traces.named import open_bundle
@@ -61,7 +65,7 @@ def report(
         raise InputError(
             "--heat needs the text of the traces: add --traces BUNDLE, the bundle that was scored"
         )
-    question = RankQuestion(source=runs, proxy=proxy, target=target, targets=targets)
+    question = RankQuestion(source=runs, proxy=proxy, target=target, targets=targets, null=null)
     heatmaps = []
     if bundle is not None:
         for name in heat:
@@ -69,11 +73,13 @@ def report(
             heatmaps.append(
                 heat_map(trace, found[0].trace(trace.key), checkpoint=found[0].manifest.checkpoint)
             )
+    beheld = beside_runs(rank_runs(found, question), found, question) if len(found) > 1 else []
     today = datetime.now(UTC)
     page = build_page(
         title=title,
         now=f"{today.day} {today:%B %Y}",
-        groups=rank_runs(found, question) if len(found) > 1 else (),
+        groups=[with_companions(one) for one in beheld],
+        comparison=comparison_rows(beheld),
         runs=found,
         bundles=() if bundle is None else (bundle,),
         heatmaps=heatmaps,
