@@ -16,7 +16,7 @@ from rbridge.cli import run
 from rbridge.metric.margin import QuestionReading, margins, own_voice
 from rbridge.rank import Replicates, proxy_too_small, seed_agreement
 from rbridge.records import Labels, TraceKey
-from rbridge.store.readings import write_question_readings
+from rbridge.store.readings import read_question_readings, write_question_readings
 from rbridge.store.runs import RunStore, read_runs
 from tests.checkpoints import build
 from tests.commands import rbridge
@@ -104,8 +104,6 @@ def test_margins_are_those_of_float64(
 
 
 def _margins(runs: Path) -> list:
-    from rbridge.store.readings import read_question_readings
-
     return [m for one in read_runs(runs) for m in margins(read_question_readings(one.folder) or [])]
 
 
@@ -217,3 +215,23 @@ def test_what_cannot_be_read_is_refused_in_one_line(
     assert result.status == 1
     assert "none.txt: cannot be read as UTF-8 text" in result.err
     assert len(read_runs(tmp_path / "runs")) == 1
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["llama2", "neox", "gemma2", "cohere", "granite", "opt", "bloom", "mamba", "qwen3-moe", "longrope"],
+)
+def test_every_architecture_reads_a_trace_as_the_engine_does(
+    kind: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind its own question, one by one, whatever caps or scales the logits: the engine's losses again."""
+    build(kind, tmp_path / kind)
+    result = rbridge(
+        capsys, "score", tmp_path / kind, "--traces", place / "bundle", "--shots", 0, "--margin",
+        "-o", tmp_path / "runs", "--json",
+    )  # fmt: skip
+    (found,) = read_runs(tmp_path / "runs")
+    own = {one.key: one for one in read_question_readings(found.folder) or [] if one.right}
+    assert len(own) == found.manifest.num_scored > 0, result.err
+    for one in found.scored():
+        assert np.abs(own[one.key].nll - one.tokens.nll).max() < 5e-5
