@@ -9,11 +9,11 @@ demo: ## set up, score and train real proxies, rank recipes, write demo/report.h
 test: ## set up, then lint, types, layers and all tests
 	@python3 dev test
 
-bench: ## slow checks: coverage of prediction intervals (about five CPU minutes)
-	@python3 dev run python -m bench.coverage
-
 targets: ## remake the miniature's recorded target accuracies (slow)
 	@python3 dev run python -m rbridge.miniature.targets
+
+bench: ## measure speed, coverage and agreement (slow: every script of bench/)
+	@for script in bench/*.py; do echo "== $$script"; python3 dev run python -m bench.$$(basename $$script .py) || exit 1; done
 
 docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference

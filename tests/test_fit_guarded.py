@@ -211,8 +211,8 @@ def test_rows_and_choices_survive_a_shift_of_unit() -> None:
     assert one.curve(X) == pytest.approx(100 * other.curve(X), rel=1e-4)
 
 
-# The bench (python -m bench.coverage) repeats each of these 250 times and more worlds besides; with so few repeats as
-# here the share itself is uncertain by about 0.02.
+# The bench (python -m bench.fit_coverage) repeats each of these 250 times and more worlds besides; with so few
+# repeats as here the share itself is uncertain by about 0.02.
 @pytest.mark.parametrize(
     ("world", "repeats"),
     [

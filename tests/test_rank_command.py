@@ -262,3 +262,94 @@ def test_one_seed_is_conditional_and_says_so(tmp_path: Path, capsys: pytest.Capt
         store.finish(manifest(name * 64, name), [scored("1", [1.0]), scored("2", [2.0])])
     (group,) = _rank(capsys, tmp_path / "runs", "--proxy", "trace_nll").document["groups"]
     assert "conditional on these checkpoints" in group["notes"][0]
+
+
+def test_late_checkpoints_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of steps 1, 9, 10 the last two by number; without --last all three are rows of the recipe."""
+    file = _csv(tmp_path, "recipe,step,m\na,9,2\na,10,4\na,1,90\nb,1,5\nb,9,5\nb,10,7\n")
+    arguments = ("rank", file, "--proxy", "m", "--lower-is-better", "--by", "", "--json")
+    (group,) = rbridge(capsys, *arguments, "--last", "2").document["groups"]
+    assert [(row["recipe"], row["value"], row["num_seeds"]) for row in group["order"]] == [
+        ("a", 3.0, 1),
+        ("b", 6.0, 1),
+    ]
+    bare = rbridge(capsys, "rank", _csv(tmp_path, "recipe,m\na,1\n"), *arguments[2:], "--last", "2")
+    assert (bare.status, "needs a column 'step'" in bare.err) == (1, True)
+
+
+def test_late_checkpoints_of_runs_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two steps of one seed are refused as twins without it."""
+    store = RunStore(tmp_path / "runs")
+    for number, (recipe, step, loss) in enumerate(
+        [("a", 1, 9.0), ("a", 2, 1.0), ("a", 3, 2.0), ("b", 3, 4.0)]
+    ):
+        facts = {"labels": Labels(recipe=recipe, seed=0, step=step)}
+        store.finish(manifest(str(number) * 64, f"{recipe}{step}", **facts), [scored("1", [loss])])
+    runs = tmp_path / "runs"
+    (group,) = _rank(capsys, runs, "--proxy", "trace_nll", "--last", "2").document["groups"]
+    assert [(row["recipe"], row["value"]) for row in group["order"]] == [("a", 1.5), ("b", 4.0)]
+    assert "average late checkpoints with --last K" in _rank(capsys, runs, "--proxy", "trace_nll").err
+
+
+def test_a_pilot_gives_one_seed_rankings_their_noise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it the verdict is conditional and no probability is given; with it both change."""
+    file = _csv(tmp_path, "recipe,m\na,1\nb,2\n")
+    pilot = tmp_path / "pilot.csv"
+    pilot.write_text("recipe,seed,m\nx,0,1.0\nx,1,1.1\ny,0,3.0\ny,1,3.1\n")
+    arguments = ("rank", file, "--proxy", "m", "--lower-is-better", "--by", "", "--json")
+    (bare,) = rbridge(capsys, *arguments).document["groups"]
+    assert "win_probability" not in bare
+    assert bare["selection"] is None
+    (group,) = rbridge(capsys, *arguments, "--pilot", pilot).document["groups"]
+    assert group["resampled"] == ["seeds"]
+    assert group["win_probability"]["a"]["b"] > 0.9
+    assert "pilot's, 2 degrees of freedom" in group["notes"][0]
+    lonely = rbridge(capsys, *arguments, "--pilot", file)
+    assert (lonely.status, "no recipe has two seeds" in lonely.err) == (1, True)
+
+
+def test_target_noise_comes_from_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From problems: sqrt(p (1 - p) / n) is .05 at .5 of 100, so .5 and .52 are unresolved."""
+    file = _csv(tmp_path, "recipe,m,t,t_n\na,1,0.5,100\nb,2,0.52,100\nc,3,0.9,100\n")
+    arguments = ("rank", file, "--proxy", "m", "--higher-is-better", "--target", "t", "--by", "", "--json")
+    found = rbridge(capsys, *arguments).document["groups"][0]["agreement"]
+    assert found["num_resolved"] == 2
+    assert "binomial" in found["target_noise"]
+    assert 0.5 < found["ceiling"] < 1
+    assert (
+        rbridge(capsys, *arguments, "--resolve", "0").document["groups"][0]["agreement"]["num_resolved"] == 3
+    )
+    file = _csv(tmp_path, "recipe,m,t,t_stderr\na,1,0.5,0.001\nb,2,0.52,0.001\n")
+    stated = rbridge(capsys, *arguments).document["groups"][0]["agreement"]
+    assert (stated["num_resolved"], stated["target_noise"]) == (1, "standard errors as the table states them")
+    file = _csv(tmp_path, "recipe,seed,m,t\na,0,1,0.5\na,1,1,0.7\nb,0,2,0.52\nb,1,2,0.72\n")
+    seeds = rbridge(capsys, *arguments).document["groups"][0]["agreement"]
+    assert (seeds["num_resolved"], "seeds, pooled, 2 degrees" in seeds["target_noise"]) == (0, True)
+
+
+def test_benchmarks_are_ranked_alone_together_and_without_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The combined ranking stands beside the groups, with its rule."""
+    text = "recipe,benchmark,seed,m,t\n" + "".join(
+        f"{recipe},{benchmark},{seed},{value + shift + 0.01 * seed},{target}\n"
+        for benchmark, shift in (("x", 0), ("y", 5), ("z", 9))
+        for recipe, value, target in (("a", 1.0, 0.9), ("b", 2.0, 0.5), ("c", 3.0, 0.7))
+        for seed in (0, 1)
+    )
+    arguments = (_csv(tmp_path, text), "--proxy", "m", "--lower-is-better", "--target", "t")
+    document = rbridge(capsys, "rank", *arguments, "--json").document
+    assert [group["group"]["benchmark"] for group in document["groups"]] == ["x", "y", "z"]
+    (whole,) = document["combined"]
+    assert whole["benchmarks"] == ["x", "y", "z"]
+    assert [row["recipe"] for row in whole["order"]] == ["a", "b", "c"]
+    assert whole["direction"] == "higher"
+    assert whole["rule"].startswith("mean over benchmarks of z-scores")
+    assert [left["best"] for left in whole["leave_one_out"]] == ["a"] * 3
+    assert whole["agreement"]["decision_accuracy"] == pytest.approx(2 / 3)
+    text_out = rbridge(capsys, "rank", *arguments).out
+    assert "without y: a leads, tau 1.00 with all" in text_out
+    assert "cannot be excluded as best (95%): a" in text_out
+    assert "buy next: recipes" in text_out

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbridge.align import whose_weights
+from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, KNOWN_METRICS, Item, item_values
 from rbridge.answers.observations import RankGroup
+from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, metric_named, run_values
+from rbridge.metric import metric_named
+from rbridge.metric.margin import OTHER_BITS
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
-_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
+_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte", GOLD_BITS, GENERIC_BITS, OTHER_BITS)
+# Of them, those that every run has.
+_OFFERED = _ACROSS_TOKENIZERS[:2]
 # Runs whose tokens trained differ by less are of one length.
 _ALIKE = 1.02
 _BY = ("benchmark", "size", "tokens", "step")
-
-# A trace (benchmark, problem, voice) under a number of worked examples, read whole or in windows of a size
-# and stride: values of one item compare.
-_Item = tuple[str, str, str, int, tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class _Column:
     """One run's values in one group."""
 
     run: Run
-    values: Mapping[_Item, float]
+    values: Mapping[Item, float]
 
     @property
     def recipe(self) -> str:
@@ -49,6 +50,8 @@ def run_rank_groups(
     metric: str,
     by: Sequence[str],
     targets: Mapping[tuple[str, str | None], float] | None = None,
+    noise: Mapping[str | None, TargetNoise] | None = None,
+    last: int | None = None,
 ) -> list[RankGroup]:
     """Groups to rank from score runs, on the items that all runs of a group share.
 
@@ -57,6 +60,8 @@ def run_rank_groups(
         metric: a metric that score runs give.
         by: ``benchmark`` and any of size, tokens, step.
         targets: by (recipe, benchmark), or by (recipe, None) for all benchmarks.
+        noise: standard errors of the targets, by benchmark.
+        last: average so many of the latest checkpoints (label ``step``) of each recipe and seed.
 
     Returns:
         One group per combination of ``by`` that occurs. Items not scored by every run of a group
@@ -67,16 +72,16 @@ def run_rank_groups(
         IncomparableRuns: runs differ in bundle, dtype or (per-token metrics) tokenizer, a group
             holds a recipe's seed twice, or its runs share no item.
     """
-    if metric not in RUN_METRICS:
-        raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(RUN_METRICS)}")
+    if metric not in KNOWN_METRICS:
+        raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(KNOWN_METRICS)}")
     unknown = [column for column in by if column not in _BY]
     if unknown:
         raise InputError(f"--by {unknown[0]}: score runs are grouped by {', '.join(_BY)}")
     _check_same(runs, metric)
     groups: dict[tuple[str, ...], list[_Column]] = {}
     for run in runs:
-        parts: dict[tuple[str, ...], dict[_Item, float]] = {}
-        for item, value in _values(run, metric).items():
+        parts: dict[tuple[str, ...], dict[Item, float]] = {}
+        for item, value in item_values(run, metric).items():
             name = tuple(_group_value(run, item, column) for column in by)
             parts.setdefault(name, {})[item] = value
         for name, values in parts.items():
@@ -84,9 +89,36 @@ def run_rank_groups(
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
-        _group(dict(zip(by, name, strict=True)), columns, targets, metric)
+        _group(dict(zip(by, name, strict=True)), _latest(columns, last), targets, metric, noise or {})
         for name, columns in sorted(groups.items())
     ]
+
+
+def _latest(columns: Sequence[_Column], last: int | None) -> Sequence[_Column]:
+    """Columns with the latest checkpoints of each recipe and seed averaged, on the items that they share."""
+    if last is None:
+        return columns
+    chains: dict[tuple[str, str | None], list[_Column]] = {}
+    for column in columns:
+        if column.run.manifest.labels.step is None:
+            raise InputError(
+                f"{column.run.manifest.checkpoint}: --last {last} needs to know its step; "
+                "give it in --labels or rbridge.json when it is scored"
+            )
+        chains.setdefault((column.recipe, column.seed), []).append(column)
+    return [_averaged(sorted(chain, key=_step)[-last:]) for chain in chains.values()]
+
+
+def _step(column: _Column) -> int:
+    return column.run.manifest.labels.step or 0
+
+
+def _averaged(chain: Sequence[_Column]) -> _Column:
+    shared = set.intersection(*[set(column.values) for column in chain])
+    values = {
+        item: float(np.mean([column.values[item] for column in chain])) for item in sorted(shared, key=str)
+    }
+    return _Column(chain[-1].run, values)
 
 
 def _check_same(runs: Sequence[Run], metric: str) -> None:
@@ -98,7 +130,7 @@ def _check_same(runs: Sequence[Run], metric: str) -> None:
         for run in runs[1:]:
             if getattr(run.manifest, field) != getattr(first, field):
                 remedy = (
-                    f"rank them by {' or '.join(_ACROSS_TOKENIZERS)}"
+                    f"rank them by {' or '.join(_OFFERED)}"
                     if what == "tokenizer"
                     else "score them alike, or rank them from folders of their own"
                 )
@@ -108,21 +140,11 @@ def _check_same(runs: Sequence[Run], metric: str) -> None:
                 )
 
 
-def _group_value(run: Run, item: _Item, column: str) -> str:
+def _group_value(run: Run, item: Item, column: str) -> str:
     if column == "benchmark":
         return item[0]
     value = getattr(run.manifest.labels, column)
     return "" if value is None else str(value)
-
-
-def _values(run: Run, metric: str) -> dict[_Item, float]:
-    scored = run.scored()
-    found = {}
-    for one, values in zip(scored, run_values(scored), strict=True):
-        value = getattr(values, metric)
-        if value is not None:
-            found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots, one.window] = value
-    return found
 
 
 def _group(
@@ -130,6 +152,7 @@ def _group(
     columns: Sequence[_Column],
     targets: Mapping[tuple[str, str | None], float] | None,
     metric: str,
+    noise: Mapping[str | None, TargetNoise],
 ) -> RankGroup:
     _check_replicates(columns)
     shared = set.intersection(*[set(column.values) for column in columns])
@@ -140,7 +163,7 @@ def _group(
             f"{where}: no trace was scored by all {len(columns)} runs with equal shots and windows; "
             "score them with the same --shots, --limit, --window and --stride"
         )
-    voices: dict[tuple[str, str], list[_Item]] = {}
+    voices: dict[tuple[str, str], list[Item]] = {}
     for item in sorted(shared, key=str):
         voices.setdefault(item[:2], []).append(item)
     values = [
@@ -155,6 +178,7 @@ def _group(
         group=group,
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
+        target_noise=noise.get(group.get("benchmark"), noise.get(None)),
         num_dropped=len(every) - len(shared),
         notes=(
             *_notes(columns),
@@ -179,7 +203,7 @@ def _check_replicates(columns: Sequence[_Column]) -> None:
             )
         raise IncomparableRuns(
             f"{one} and {other} are both recipe {column.recipe!r}, seed {column.seed}: "
-            "label their seeds, or split them with --by size, tokens or step"
+            "label their seeds, split them with --by size, tokens or step, or average late checkpoints with --last K"
         )
 
 
@@ -209,7 +233,7 @@ def _notes(columns: Sequence[_Column]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _voice_notes(items: Iterable[_Item]) -> Iterator[str]:
+def _voice_notes(items: Iterable[Item]) -> Iterator[str]:
     """How several voices of a problem count, and that not every problem has all of them."""
     heard: dict[tuple[str, str], set[str]] = {}
     for benchmark, problem_id, voice, *_ in items:
@@ -222,7 +246,7 @@ def _voice_notes(items: Iterable[_Item]) -> Iterator[str]:
     yield f"voices {', '.join(voices)} are averaged within each problem{rest}: --voice NAME ranks by one"
 
 
-def _window_notes(items: Collection[_Item]) -> Iterator[str]:
+def _window_notes(items: Collection[Item]) -> Iterator[str]:
     """That long traces were not read whole."""
     windows = Counter(item[4] for item in items if item[4] is not None)
     for (size, stride), count in sorted(windows.items()):

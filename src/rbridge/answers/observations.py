@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rbridge.answers.cells import of_stage, read_cells, read_number
+from rbridge.answers.target_noise import TargetNoise, TargetRow, target_noise
 from rbridge.errors import InputError
 from rbridge.rank import Replicates
 
@@ -24,6 +25,7 @@ class RankGroup:
         group: the value of each column that was grouped by.
         replicates: the proxy's values.
         targets: each recipe's target value, seed-averaged; None without a target.
+        target_noise: standard errors of the targets; None where nothing tells them.
         num_dropped: rows or items left out.
         notes: what a reader must know of the values, one line each.
     """
@@ -31,6 +33,7 @@ class RankGroup:
     group: Mapping[str, str]
     replicates: Replicates
     targets: Mapping[str, float] | None
+    target_noise: TargetNoise | None
     num_dropped: int
     notes: tuple[str, ...]
 
@@ -39,11 +42,17 @@ class RankGroup:
 class _Row:
     cells: Mapping[str, str]
     proxy: float
-    target: float | None
+    target: TargetRow | None
 
 
 def read_rank_groups(
-    path: Path, *, proxy: str, target: str | None, by: Sequence[str], stage: str | None = None
+    path: Path,
+    *,
+    proxy: str,
+    target: str | None,
+    by: Sequence[str],
+    stage: str | None = None,
+    last: int | None = None,
 ) -> list[RankGroup]:
     """Groups to rank from a CSV of observations.
 
@@ -53,6 +62,7 @@ def read_rank_groups(
         target: column of the truth, or None.
         by: columns that split the table; each group is ranked alone.
         stage: rows of this ``stage`` of training only.
+        last: average so many of the latest checkpoints (column ``step``) of each recipe and seed.
 
     Returns:
         Groups in order of first appearance. A row with an empty cell in a column that is used is
@@ -78,17 +88,43 @@ def read_rank_groups(
             dropped[name] = dropped.get(name, 0) + 1
             continue
         value = read_number(path, number, proxy, row[proxy])
-        truth = read_number(path, number, target, row[target]) if target else None
+        truth = _target_row(path, number, target, row) if target else None
         groups[name].append(_Row({key: cell or "" for key, cell in row.items()}, value, truth))
     if not any(groups.values()):
         raise InputError(
             f"{path}: every one of its {len(cells)} rows has an empty cell in a column that is used"
         )
+    if last is not None:
+        if "step" not in columns:
+            raise InputError(f"{path}: --last {last} needs a column 'step'; it has {', '.join(columns)}")
+        groups = {name: _average_last(path, rows, last) for name, rows in groups.items()}
     return [
         _group(dict(zip(by, name, strict=True)), rows, dropped.get(name, 0), by)
         for name, rows in groups.items()
         if rows
     ]
+
+
+def _target_row(path: Path, number: int, target: str, row: Mapping[str, str | None]) -> TargetRow:
+    extra = {
+        kind: read_number(path, number, f"{target}_{kind}", row[f"{target}_{kind}"])
+        for kind in ("stderr", "n")
+        if row.get(f"{target}_{kind}")
+    }
+    return TargetRow(read_number(path, number, target, row[target]), extra.get("stderr"), extra.get("n"))
+
+
+def _average_last(path: Path, rows: list[_Row], last: int) -> list[_Row]:
+    """One row a recipe, seed and size: the mean of its latest checkpoints; the target is the latest's."""
+    chains: dict[tuple[str, ...], list[_Row]] = {}
+    for row in rows:
+        chains.setdefault(tuple(row.cells.get(key, "") for key in ("recipe", "seed", "size")), []).append(row)
+    found = []
+    for chain in chains.values():
+        ordered = sorted(chain, key=lambda row: read_number(path, 0, "step", row.cells["step"]))[-last:]
+        value = math.fsum(row.proxy for row in ordered) / len(ordered)
+        found.append(_Row(ordered[-1].cells, value, ordered[-1].target))
+    return found
 
 
 def read_targets(path: Path, *, target: str, stage: str | None = None) -> dict[tuple[str, str | None], float]:
@@ -113,20 +149,40 @@ def read_targets(path: Path, *, target: str, stage: str | None = None) -> dict[t
     return {key: math.fsum(values) / len(values) for key, values in found.items()}
 
 
+def read_target_noise(path: Path, *, target: str) -> dict[str | None, TargetNoise]:
+    """Standard errors of the targets by benchmark (None where the table has none), as far as it tells.
+
+    Raises:
+        InputError: a cell that is no finite number.
+    """
+    rows: dict[str | None, dict[str, list[TargetRow]]] = {}
+    for number, row in enumerate(read_cells(path), start=2):
+        if row.get("recipe") and row.get(target):
+            of_benchmark = rows.setdefault(row.get("benchmark"), {})
+            of_benchmark.setdefault(str(row["recipe"]), []).append(_target_row(path, number, target, row))
+    noise = {benchmark: target_noise(of_recipe) for benchmark, of_recipe in rows.items()}
+    return {benchmark: found for benchmark, found in noise.items() if found is not None}
+
+
 def _group(group: dict[str, str], rows: list[_Row], num_dropped: int, by: Sequence[str]) -> RankGroup:
     replicates = Replicates(
         recipes=tuple(row.cells["recipe"] for row in rows),
         seeds=tuple(row.cells.get("seed") or None for row in rows),
         values=np.array([[row.proxy] for row in rows], dtype=np.float64),
     )
-    targets = None
-    if rows[0].target is not None:
-        of_recipe: dict[str, list[float]] = {}
-        for row in rows:
-            assert row.target is not None  # one column for all rows
-            of_recipe.setdefault(row.cells["recipe"], []).append(row.target)
-        targets = {recipe: math.fsum(values) / len(values) for recipe, values in of_recipe.items()}
-    return RankGroup(group, replicates, targets, num_dropped, _notes(rows, by))
+    if rows[0].target is None:
+        return RankGroup(group, replicates, None, None, num_dropped, _notes(rows, by))
+    of_recipe: dict[str, list[TargetRow]] = {}
+    for row in rows:
+        assert row.target is not None  # one column for all rows
+        of_recipe.setdefault(row.cells["recipe"], []).append(row.target)
+    targets = {
+        recipe: math.fsum(found.value for found in values) / len(values)
+        for recipe, values in of_recipe.items()
+    }
+    # The same target stands beside every seed of a proxy: it is one measurement.
+    noise = target_noise({recipe: list(dict.fromkeys(values)) for recipe, values in of_recipe.items()})
+    return RankGroup(group, replicates, targets, noise, num_dropped, _notes(rows, by))
 
 
 def _notes(rows: list[_Row], by: Sequence[str]) -> tuple[str, ...]:

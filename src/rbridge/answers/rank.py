@@ -3,65 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from rbridge.answers.against import hold
 from rbridge.answers.comparable import run_rank_groups
-from rbridge.answers.observations import RankGroup, read_rank_groups, read_targets
+from rbridge.answers.observations import RankGroup, read_rank_groups, read_target_noise, read_targets
+from rbridge.answers.question import RankQuestion
+from rbridge.answers.seed_notes import seed_notes
 from rbridge.errors import InputError
-from rbridge.metric import lower_is_better, metric_named
+from rbridge.metric import lower_is_better
+from rbridge.metric.margin import MARGIN
 from rbridge.rank import (
     Agreement,
+    Decisions,
+    Pilot,
     Ranking,
     Replicates,
-    agreement,
-    one_seed_decision_accuracy,
+    mean_covariance,
+    pilot_of,
+    proxy_too_small,
     rank_recipes,
-    uneven_seed_noise,
 )
 from rbridge.store.runs import Run, read_runs
 from rbridge.store.views import View
 
-
-@dataclass(frozen=True)
-class RankQuestion:
-    """What is to be ranked, by what, against what.
-
-    Attributes:
-        source: folder of score runs, or a CSV of observations.
-        proxy: metric or column to rank by.
-        lower, higher: what the user said of the proxy's direction.
-        target: column of the truth, or None.
-        target_lower: lower targets are better.
-        targets: CSV of targets, for score runs.
-        by: columns that split the data into groups.
-        voices: of score runs, these alone; all, averaged within a problem, where empty.
-        weights: of score runs, whose; None is the writer's own where there are any, else the only ones.
-        resamples, level, seed: of the bootstrap.
-        stage: rows of this stage of training only, or None.
-    """
-
-    source: Path
-    proxy: str = "rbridge"
-    lower: bool = False
-    higher: bool = False
-    target: str | None = None
-    target_lower: bool = False
-    targets: Path | None = None
-    by: tuple[str, ...] = ("benchmark",)
-    voices: tuple[str, ...] = ()
-    weights: str | None = None
-    resamples: int = 2000
-    level: float = 0.95
-    seed: int = 0
-    stage: str | None = None
+__all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
 
 
 @dataclass(frozen=True)
 class RankedGroup:
-    """One group's ranking, and its agreement with the target where there is one."""
+    """One group's ranking, and its agreement with the target where there is one.
+
+    ``replicates`` are the values that were ranked; ``decisions`` and ``items_interval`` (of the decision
+    accuracy, by resampling items and seeds) stand where there are targets for two recipes. ``abstain``
+    says why the ranks of a margin mean nothing, where that is so.
+    """
 
     group: Mapping[str, str]
     proxy: str
@@ -73,6 +52,11 @@ class RankedGroup:
     agreement: Agreement | None
     num_dropped: int
     notes: tuple[str, ...]
+    replicates: Replicates
+    decisions: Decisions | None
+    items_interval: tuple[float, float] | None
+    target_noise_rule: str | None
+    abstain: str | None
 
 
 def rank_groups(question: RankQuestion) -> list[RankedGroup]:
@@ -83,10 +67,28 @@ def rank_groups(question: RankQuestion) -> list[RankedGroup]:
         IncomparableRuns: score runs that must not stand in one ranking.
     """
     lower = lower_is_better(question.proxy, lower=question.lower, higher=question.higher)
-    if question.resamples < 100 or not 0 < question.level < 1:
-        raise InputError("--resamples must be at least 100 and --level between 0 and 1")
-    groups = _read_groups(question)
-    return [rank_group(group, question, lower=lower) for group in groups]
+    question.check()
+    groups = _read_groups(question, question.source)
+    pilots = {} if question.pilot is None else _pilots(question, question.pilot)
+    return [
+        rank_group(group, question, lower=lower, pilot=pilots.get(_name(group.group), pilots.get(None)))
+        for group in groups
+    ]
+
+
+def _pilots(question: RankQuestion, pilot: Path) -> dict[tuple[tuple[str, str], ...] | None, Pilot]:
+    """Seed noise by group; under None where the pilot is of one group, which then serves all."""
+    groups = _read_groups(replace(question, target=None, targets=None), pilot)
+    found = {_name(group.group): pilot_of(group.replicates) for group in groups}
+    known = {name: one for name, one in found.items() if one is not None}
+    if not known:
+        raise InputError(f"{pilot}: no recipe has two seeds there, so it shows no seed noise")
+    only = next(iter(known.values())) if len(known) == 1 else None
+    return {**known, **({} if only is None else {None: only})}
+
+
+def _name(group: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(group.items())
 
 
 def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup]:
@@ -95,9 +97,9 @@ def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup
     return [rank_group(group, question, lower=lower) for group in _run_groups(runs, question)]
 
 
-def _read_groups(question: RankQuestion) -> list[RankGroup]:
-    if question.source.is_dir():
-        return _run_groups(read_runs(question.source, View(question.voices, question.weights)), question)
+def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
+    if source.is_dir():
+        return _run_groups(read_runs(source, View(question.voices, question.weights)), question)
     if question.targets is not None:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"
@@ -105,11 +107,12 @@ def _read_groups(question: RankQuestion) -> list[RankGroup]:
     if question.voices or question.weights is not None:
         raise InputError("--voice and --weights go with score runs; a CSV has its values in columns")
     return read_rank_groups(
-        question.source,
+        source,
         proxy=question.proxy,
         target=question.target,
         by=question.by,
         stage=question.stage,
+        last=question.last,
     )
 
 
@@ -118,21 +121,32 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
         raise InputError(
             "score runs hold no targets: give both --targets FILE.csv and --target COLUMN, or neither"
         )
-    targets = None
+    targets, noise = None, None
     if question.targets is not None and question.target is not None:
         targets = read_targets(question.targets, target=question.target, stage=question.stage)
-    return run_rank_groups(runs, metric=question.proxy, by=question.by, targets=targets)
+        noise = read_target_noise(question.targets, target=question.target)
+    return run_rank_groups(
+        runs, metric=question.proxy, by=question.by, targets=targets, noise=noise, last=question.last
+    )
 
 
-def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> RankedGroup:
+def rank_group(
+    group: RankGroup, question: RankQuestion, *, lower: bool, pilot: Pilot | None = None
+) -> RankedGroup:
     """Order one group. Every group draws from its own copy of the same random stream."""
     rng = np.random.default_rng(question.seed)
     ranking = rank_recipes(
-        group.replicates, lower_is_better=lower, rng=rng, resamples=question.resamples, level=question.level
+        group.replicates,
+        lower_is_better=lower,
+        rng=rng,
+        resamples=question.resamples,
+        level=question.level,
+        pilot=pilot,
     )
-    found = None
+    abstain = _abstain(group.replicates, question.proxy, ranking)
+    held = None
     if group.targets is not None:
-        found = _agreement(group, group.targets, question, lower=lower, rng=rng)
+        held = hold(group, group.targets, ranking, question, lower=lower, rng=rng, pilot=pilot)
     return RankedGroup(
         group=group.group,
         proxy=question.proxy,
@@ -140,58 +154,24 @@ def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> Rank
         ranking=ranking,
         target=question.target,
         targets=group.targets,
-        target_lower_is_better=question.target is not None and _target_lower(question),
-        agreement=found,
+        target_lower_is_better=question.target is not None and question.targets_are_lower(),
+        agreement=None if held is None else held.agreement,
         num_dropped=group.num_dropped,
-        notes=(*group.notes, *_seed_notes(group.replicates, ranking)),
+        abstain=abstain,
+        notes=(
+            *group.notes,
+            *(() if abstain is None else (f"{abstain}, so no rank is given",)),
+            *seed_notes(group.replicates, ranking, pilot),
+        ),
+        replicates=group.replicates,
+        decisions=None if held is None else held.decisions,
+        items_interval=None if held is None else held.items_interval,
+        target_noise_rule=None if group.target_noise is None else group.target_noise.rule,
     )
 
 
-def _agreement(
-    group: RankGroup,
-    targets: Mapping[str, float],
-    question: RankQuestion,
-    *,
-    lower: bool,
-    rng: np.random.Generator,
-) -> Agreement:
-    replicates = group.replicates.only(targets)
-    sign = -1.0 if lower else 1.0
-    truth = np.array([targets[name] for name in replicates.names]) * (
-        -1.0 if _target_lower(question) else 1.0
-    )
-    one_seed, num_seeds = one_seed_decision_accuracy(replicates, truth, lower_is_better=lower)
-    return agreement(
-        sign * replicates.means(),
-        truth,
-        one_seed=one_seed,
-        num_seeds=num_seeds,
-        rng=rng,
-        resamples=question.resamples,
-        level=question.level,
-    )
-
-
-def _target_lower(question: RankQuestion) -> bool:
-    assert question.target is not None  # there are targets
-    known = metric_named(question.target)
-    if known is not None and known.direction == "higher" and question.target_lower:
-        raise InputError(f"{question.target}: of this metric higher is better; drop --target-lower-is-better")
-    return question.target_lower if known is None else known.direction == "lower"
-
-
-def _seed_notes(replicates: Replicates, ranking: Ranking) -> tuple[str, ...]:
-    if not ranking.resampled:
-        return ()
-    if "seeds" in ranking.resampled:
-        return (
-            "seed noise is pooled over recipes: taken to be alike for all",
-            *[
-                f"but seeds of {recipe} vary {ratio:.0f} times as much as the others' (F test, p < 0.01): "
-                "its interval is too narrow, the others' are too wide"
-                for recipe, ratio in uneven_seed_noise(replicates)
-            ],
-        )
-    return (
-        "conditional on these checkpoints: one seed a recipe shows nothing of the variation between seeds",
-    )
+def _abstain(replicates: Replicates, proxy: str, ranking: Ranking) -> str | None:
+    if not proxy.startswith(MARGIN):
+        return None
+    covariance = mean_covariance(replicates, ranking.noise) if ranking.resampled else None
+    return proxy_too_small(replicates, covariance)

@@ -15,9 +15,11 @@ from cyclopts import App, CycloptsError
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
+from rbridge.cli.declare import declare
 from rbridge.cli.demo import demo
 from rbridge.cli.fit import fit
 from rbridge.cli.generate import generate
+from rbridge.cli.null import null
 from rbridge.cli.paper import paper
 from rbridge.cli.plan import plan
 from rbridge.cli.predict import predict
@@ -39,6 +41,8 @@ app = App(
 app.command(score)
 app.command(show)
 app.command(rank)
+app.command(null)
+app.command(declare)
 app.command(report)
 app.command(plan, name="plan")
 traces.command(generate)

@@ -28,14 +28,16 @@ def demo(*, out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo")
     """
     import time
 
-    from rbridge.cli.tables import print_rankings, print_scores
+    from rbridge.cli.rank_tables import print_ranking
+    from rbridge.cli.tables import print_scores
     from rbridge.demo.run import run_demo
 
     started = time.monotonic()
     done = run_demo(out, progress=lambda line: say(f"[{time.monotonic() - started:4.0f} s] {line}"))
     print_scores([done.real])
     print()
-    print_rankings([done.compared.ranking])
+    ranking = done.compared.ranking
+    print_ranking(ranking, ", ".join(f"{key} {value}" for key, value in ranking.group.items()))
     _print_end(done)
     return 0
 

@@ -26,6 +26,12 @@ def rank(
     level: float = 0.95,
     seed: int = 0,
     stage: str | None = None,
+    last: int | None = None,
+    pilot: Path | None = None,
+    resolve: float = 1.96,
+    null: Path | None = None,
+    beside: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    declaration: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Order recipes by a metric, with intervals, the ranks each may have, and agreement with a target.
@@ -64,12 +70,32 @@ def rank(
         Of the resampling.
     stage
         Only rows, or targets, of this "stage" of training (base, sft, rl, ...).
+    last
+        Average so many of the latest checkpoints (column or label step) of each recipe and seed.
+    pilot
+        Runs, or a CSV, of several seeds of any recipes: lends its seed noise where recipes have one seed.
+    resolve
+        A pair whose targets differ by fewer standard errors than this counts as unresolved. Columns
+        TARGET_stderr or TARGET_n, or several seeds a target, tell the errors.
+    null
+        CSV that rbridge null wrote: stands beside the proxy, with the gain over it.
+    beside
+        Columns of a CSV to stand beside the proxy as nulls: COLUMN:lower or COLUMN:higher (known metrics
+        need not be told). Of runs, all that they hold stands beside.
+    declaration
+        File of rbridge declare: tables then say "declared" where metric and benchmark are those named, and
+        "exploratory" elsewhere. Refused where it is younger than the first score.
     json
         Print JSON instead of tables.
     """
+    from rbridge.answers.beside import beside_groups
+    from rbridge.answers.combined import combine_groups
+    from rbridge.answers.declared import check_date, status
     from rbridge.answers.rank import RankQuestion, rank_groups
-    from rbridge.cli.shapes import rank_document
-    from rbridge.cli.tables import print_rankings
+    from rbridge.cli.rank_shapes import rank_document
+    from rbridge.cli.rank_tables import print_rankings
+    from rbridge.store.declarations import read_declaration
+    from rbridge.store.runs import read_runs
 
     question = RankQuestion(
         source=source,
@@ -86,10 +112,22 @@ def rank(
         level=level,
         seed=seed,
         stage=stage,
+        last=last,
+        pilot=pilot,
+        resolve=resolve,
+        null=null,
+        beside=beside,
     )
     ranked = rank_groups(question)
+    named = None if declaration is None else read_declaration(declaration)
+    dated = source.is_dir()
+    if named is not None and dated:
+        check_date(named, read_runs(source))
+    beheld = beside_groups(ranked, question)
+    statuses = [status(one, named, dated=dated) for one in beheld]
+    combined = combine_groups(ranked, question)
     if json:
-        print_json(rank_document(ranked))
+        print_json(rank_document(beheld, statuses, combined))
     else:
-        print_rankings(ranked)
+        print_rankings(beheld, statuses, combined)
     return 0

@@ -22,6 +22,7 @@ def report(
     target: str | None = None,
     voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     weights: str | None = None,
+    null: Path | None = None,
     heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     title: str = "rBridge",
     text: bool = True,
@@ -49,6 +50,8 @@ def report(
         Show these voices' traces only; without it, the voices of a problem are averaged in rankings.
     weights
         Whose weights: self, or a weight model's name; needed where several models' stand side by side.
+    null
+        CSV that rbridge null wrote: stands beside the proxy.
     heat
         Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
     title
@@ -60,9 +63,10 @@ def report(
     """
     if offline:
         forbid_network()
+    from rbridge.answers.beside import beside_runs
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
-    from rbridge.report import build_page, heat_map, render
+    from rbridge.report import build_page, comparison_rows, heat_map, render, with_companions
     from rbridge.store.files import write_bytes
     from rbridge.store.runs import read_runs
     from rbridge.store.views import View
@@ -74,7 +78,7 @@ def report(
         raise InputError(
             "--heat needs the text of the traces: add --traces BUNDLE, the bundle that was scored"
         )
-    question = RankQuestion(source=runs, proxy=proxy, target=target, targets=targets)
+    question = RankQuestion(source=runs, proxy=proxy, target=target, targets=targets, null=null)
     heatmaps = []
     if bundle is not None:
         for name in heat:
@@ -82,11 +86,13 @@ def report(
             heatmaps.append(
                 heat_map(trace, found[0].trace(trace.key), checkpoint=found[0].manifest.checkpoint)
             )
+    beheld = beside_runs(rank_runs(found, question), found, question) if len(found) > 1 else []
     today = datetime.now(UTC)
     page = build_page(
         title=title,
         now=f"{today.day} {today:%B %Y}",
-        groups=rank_runs(found, question) if len(found) > 1 else (),
+        groups=[with_companions(one) for one in beheld],
+        comparison=comparison_rows(beheld),
         runs=found,
         bundles=() if bundle is None else (bundle,),
         heatmaps=heatmaps,

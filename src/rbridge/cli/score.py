@@ -30,6 +30,9 @@ def score(
     batch_tokens: int = 4096,
     window: int | None = None,
     stride: int | None = None,
+    margin: Annotated[bool, Parameter(negative="")] = False,
+    gold: Annotated[bool, Parameter(negative="")] = False,
+    generic: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -76,6 +79,13 @@ def score(
         does not fit a proxy's context is skipped.
     stride
         Bytes of the trace that each window adds to the one before; half a window if left out.
+    margin
+        Also read every trace behind the nearest four other questions, for the question margin: five
+        more readings of every trace.
+    gold
+        Also read the benchmark's own solution of every problem, for gold_bits_per_byte.
+    generic
+        Also read this plain text file, for generic_bits_per_byte.
     json
         Print JSON instead of a table.
     """
@@ -86,6 +96,7 @@ def score(
     from rbridge.cli.tables import print_scores
     from rbridge.errors import InputError
     from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.readings import Wanted
     from rbridge.scoring.sweep import ScoreSettings, sweep
     from rbridge.scoring.windows import Window
     from rbridge.store.labels import read_labels
@@ -111,6 +122,7 @@ def score(
         device=device,
         batch_tokens=batch_tokens,
         window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
+        further=Wanted(margin=margin, gold=gold, generic=generic),
     )
     result = sweep(
         expand(checkpoints),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,6 @@ from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_values
 from rbridge.records import ScoredTrace
 
 if TYPE_CHECKING:
-    from rbridge.answers.rank import RankedGroup
-    from rbridge.rank import Agreement, Ranking
     from rbridge.store.runs import Run
 
 FORMAT_VERSION = 1
@@ -123,73 +121,3 @@ def _tokens(one: ScoredTrace) -> Iterator[dict[str, Any]]:
             "weight": None if tokens.weight is None else float(tokens.weight[index]),
             "minmax_weight": None if shares is None else float(shares[index]),
         }
-
-
-def rank_document(groups: Sequence[RankedGroup]) -> dict[str, Any]:
-    """What ``rbridge rank --json`` prints."""
-    return {"format_version": FORMAT_VERSION, "groups": [_rank_group(group) for group in groups]}
-
-
-def _rank_group(group: RankedGroup) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "group": dict(group.group),
-        "proxy": group.proxy,
-        "direction": "lower" if group.lower_is_better else "higher",
-        "n_recipes": len(group.ranking.order),
-        "n_items": group.ranking.num_items,
-        "num_dropped": group.num_dropped,
-        "level": group.ranking.level,
-        "resamples": group.ranking.resamples,
-        "resampled": list(group.ranking.resampled),
-        "notes": list(group.notes),
-        "order": _order(group.ranking, group.targets),
-    }
-    if group.ranking.win_probability is not None:
-        document["win_probability"] = _wins(group.ranking)
-    if group.agreement is not None:
-        document["target"] = group.target
-        document["target_direction"] = "lower" if group.target_lower_is_better else "higher"
-        document["agreement"] = _agreement(group.agreement)
-    return document
-
-
-def _order(ranking: Ranking, targets: Mapping[str, float] | None) -> list[dict[str, Any]]:
-    return [
-        {
-            "recipe": row.recipe,
-            "value": row.value,
-            "interval": row.interval,
-            "rank": row.rank,
-            "rank_set": row.rank_set,
-            "reason": row.reason,
-            "num_seeds": row.num_seeds,
-            "tied_with": row.tied_with,
-            **({} if targets is None else {"target": targets.get(row.recipe)}),
-        }
-        for row in ranking.order
-    ]
-
-
-def _wins(ranking: Ranking) -> dict[str, dict[str, float]]:
-    assert ranking.win_probability is not None
-    names = [row.recipe for row in ranking.order]
-    return {
-        name: {other: float(share) for other, share in zip(names, shares, strict=True) if other != name}
-        for name, shares in zip(names, ranking.win_probability, strict=True)
-    }
-
-
-def _agreement(found: Agreement) -> dict[str, Any]:
-    return {
-        "decision_accuracy": found.decision_accuracy,
-        "decision_accuracy_interval": found.interval,
-        "decision_accuracy_null": 0.5,
-        "kendall_tau": found.kendall_tau,
-        "kendall_tau_p_value": found.p_value,
-        "n_recipes": found.num_recipes,
-        "num_pairs": found.num_pairs,
-        "num_ties": found.num_ties,
-        "one_seed_decision_accuracy": found.one_seed,
-        "num_seeds": found.num_seeds,
-        "reason": found.reason,
-    }

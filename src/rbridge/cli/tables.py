@@ -12,12 +12,11 @@ from rich.text import Text
 
 from rbridge.align import reasoning_confidence, weighed_by, weight_sources, whose_weights
 from rbridge.answers.scores import score_rows
-from rbridge.cli.output import figure, interval, print_table, say
+from rbridge.cli.output import figure, print_table, say
 from rbridge.metric import Mean
 from rbridge.records import Trace
 
 if TYPE_CHECKING:
-    from rbridge.answers.rank import RankedGroup
     from rbridge.store.runs import Run
 
 _SHOWN = ("rbridge", "rbridge_unnormalised", "trace_nll", "trace_bits_per_byte")
@@ -139,79 +138,3 @@ def _shade(probability: float | None) -> str:
         return ""
     level = round(235 + 14 * probability)  # 235 to 249: the terminal's 256-colour greys
     return f"on color({level}) {'black' if probability > 0.5 else 'white'}"
-
-
-def print_rankings(groups: Sequence[RankedGroup]) -> None:
-    """A table per group, with what its figures rest on underneath."""
-    for group in groups:
-        _print_ranking(group)
-
-
-def _print_ranking(group: RankedGroup) -> None:
-    ranking = group.ranking
-    where = ", ".join(f"{key} {value}" for key, value in group.group.items()) or "all rows"
-    direction = "lower" if group.lower_is_better else "higher"
-    percent = f"{ranking.level:.0%}"
-    print_table(
-        f"{where}: {len(ranking.order)} recipes by {group.proxy} ({direction} is better)",
-        (
-            "recipe",
-            "rank",
-            "possible ranks",
-            group.proxy,
-            f"{percent} interval",
-            "seeds",
-            "beats next",
-            "tied with",
-        )
-        + ((group.target or "target",) if group.targets is not None else ()),
-        [
-            (
-                row.recipe,
-                str(row.rank),
-                "–" if row.rank_set is None else f"{row.rank_set[0]}–{row.rank_set[1]}",
-                figure(row.value),
-                interval(row.interval),
-                str(row.num_seeds),
-                _beats_next(group, place),
-                "–" if row.tied_with is None else str(len(row.tied_with)),
-            )
-            + (() if group.targets is None else (figure(group.targets.get(row.recipe)),))
-            for place, row in enumerate(ranking.order)
-        ],
-    )
-    for line in _footnotes(group):
-        print(f"  {line}")
-    print()
-
-
-def _beats_next(group: RankedGroup, place: int) -> str:
-    wins = group.ranking.win_probability
-    if wins is None or place + 1 >= len(wins):
-        return "–"
-    return f"{wins[place, place + 1]:.0%}"
-
-
-def _footnotes(group: RankedGroup) -> Iterable[str]:
-    ranking = group.ranking
-    if ranking.resampled:
-        yield (
-            f"{ranking.resamples} paired resamples of {' and '.join(ranking.resampled)} ({ranking.num_items} items); "
-            "possible ranks hold for all recipes at once"
-        )
-    else:
-        yield "no replicates: one row a recipe, so no interval"
-    if group.num_dropped:
-        yield f"{group.num_dropped} rows or items left out (empty cells, or not scored for every recipe)"
-    yield from group.notes
-    found = group.agreement
-    if found is not None and found.decision_accuracy is not None:
-        tau = "–" if found.kendall_tau is None else f"{found.kendall_tau:.3f} (p {found.p_value:.3f}, null 0)"
-        one = "" if found.one_seed is None else f"; one seed: {found.one_seed:.3f}"
-        yield (
-            f"against {group.target}: decision accuracy {found.decision_accuracy:.3f} "
-            f"{interval(found.interval, 3)} (chance 0.5{one}), Kendall tau {tau}; "
-            f"{found.num_recipes} recipes, {found.num_pairs} pairs, {found.num_ties} tied"
-        )
-    if found is not None and found.reason:
-        yield f"no Kendall tau: {found.reason}"

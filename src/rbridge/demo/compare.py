@@ -84,7 +84,7 @@ def _row(ranked: RankedGroup, beside: RankedGroup, kind: str, meaning: str) -> C
 def _ranked(
     name: str, replicates: Replicates, targets: Mapping[str, float], question: RankQuestion
 ) -> RankedGroup:
-    group = RankGroup({}, replicates, targets, num_dropped=0, notes=())
+    group = RankGroup({}, replicates, targets, None, num_dropped=0, notes=())
     return rank_group(group, replace(question, proxy=name), lower=False)
 
 

@@ -47,8 +47,35 @@ METRICS: tuple[Metric, ...] = (
         "rbridge_shuffled", "lower", "nats/token",
         "control: rbridge with its weights in random order (the mean over all orders)", weighted=True,
     ),
+    Metric(
+        "rbridge_inverted", "lower", "nats/token",
+        "control: mean of loss x (1 - MinMax(confidence)): the tokens that the weight model was unsure of",
+        weighted=True,
+    ),
     Metric("trace_nll", "lower", "nats/token", "R^phi: mean loss over the trace's tokens, every weight 1"),
     Metric("trace_bits_per_byte", "lower", "bits/byte", "loss on the trace in bits, over its bytes"),
+    Metric(
+        "question_margin", "higher", "nats/token",
+        "mean over the trace's tokens of ln p(token | its own question) - ln p(token | another question)",
+    ),
+    Metric(
+        "question_margin_numbers", "higher", "nats/token",
+        "as question_margin, over number tokens, renormalised among the vocabulary's number tokens",
+    ),
+    Metric(
+        "question_margin_own_voice", "higher", "nats/token",
+        "as question_margin, in the voice that the proxy finds likeliest, picked on other problems",
+    ),
+    Metric(
+        "other_question_bits_per_byte", "lower", "bits/byte",
+        "loss on the trace behind another problem's question: what its style alone explains",
+    ),
+    Metric(
+        "gold_bits_per_byte", "lower", "bits/byte",
+        "null: loss on the benchmark's own solution, or answer where it has none",
+    ),
+    Metric("generic_bits_per_byte", "lower", "bits/byte", "null: loss on a plain text"),
+    Metric("null_bits_per_byte", "lower", "bits/byte", "null: an n-gram model of a sample of the recipe's text"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),
 )  # fmt: skip
 

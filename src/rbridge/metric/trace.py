@@ -29,6 +29,7 @@ class TraceValues:
         rbridge_per_byte: nats per byte, MinMax over the trace.
         rbridge_shuffled: nats per token, the mean of rbridge over all orders of its weights: a control
             that keeps the weights and takes away which token each belongs to.
+        rbridge_inverted: nats per token, with 1 - what for what: a control that asks the other tokens.
         constant_weights: the trace's weights are all equal, so that MinMax made them 1.
     """
 
@@ -41,6 +42,7 @@ class TraceValues:
     rbridge_unnormalised: float | None
     rbridge_per_byte: float | None
     rbridge_shuffled: float | None
+    rbridge_inverted: float | None
     constant_weights: bool
 
 
@@ -88,6 +90,7 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
             rbridge_unnormalised=None,
             rbridge_per_byte=None,
             rbridge_shuffled=None,
+            rbridge_inverted=None,
             constant_weights=False,
         )
     weight = tokens.weight.astype(np.float64)
@@ -104,5 +107,6 @@ def trace_values(tokens: TokenScores, *, benchmark_range: tuple[float, float] | 
         rbridge_unnormalised=math.fsum(nll * weight) / num_tokens,
         rbridge_per_byte=weighted / tokens.num_bytes,
         rbridge_shuffled=total / num_tokens * (math.fsum(what) / num_tokens),
+        rbridge_inverted=(total - weighted) / num_tokens,
         constant_weights=high - low < CONSTANT,
     )

@@ -1,26 +1,55 @@
 """Order recipes by a metric, say how sure, and hold the order against known targets."""
 
+from rbridge.rank.abstain import TOO_SMALL, proxy_too_small, seed_agreement
 from rbridge.rank.agreement import (
     Agreement,
     agreement,
     decision_accuracy,
     gain_interval,
     one_seed_decision_accuracy,
+    resampled_decision_accuracy,
 )
-from rbridge.rank.bootstrap import resample_means, uneven_seed_noise
-from rbridge.rank.order import RankedRecipe, Ranking, rank_recipes
+from rbridge.rank.best import may_be_best, posterior_draws
+from rbridge.rank.bootstrap import mean_covariance, resample_means, uneven_seed_noise
+from rbridge.rank.combine import LeftOut, combine, leave_one_out
+from rbridge.rank.components import Components, components
+from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decisions, resolved
+from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
 from rbridge.rank.replicates import Replicates
+from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
 
 __all__ = [
+    "TOO_SMALL",
     "Agreement",
+    "Components",
+    "Decisions",
+    "LeftOut",
+    "Pilot",
     "RankedRecipe",
     "Ranking",
+    "Regret",
     "Replicates",
+    "SeedNoise",
     "agreement",
+    "apart_from_ties",
+    "ceiling",
+    "combine",
+    "components",
     "decision_accuracy",
+    "decisions",
     "gain_interval",
+    "leave_one_out",
+    "may_be_best",
+    "mean_covariance",
     "one_seed_decision_accuracy",
+    "pilot_of",
+    "posterior_draws",
+    "proxy_too_small",
     "rank_recipes",
     "resample_means",
+    "resampled_decision_accuracy",
+    "resolved",
+    "seed_agreement",
+    "seed_noise",
     "uneven_seed_noise",
 ]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import kendalltau
 
 from rbridge.rank.replicates import Replicates
@@ -44,7 +44,7 @@ class Agreement:
     reason: str | None
 
 
-def _pair_scores(
+def pair_scores(
     proxy: Float[np.ndarray, " recipes"], target: Float[np.ndarray, " recipes"]
 ) -> Float[np.ndarray, "recipes recipes"]:
     """1 where a pair stands in the target's order, 0 against it, 1/2 tied; symmetric."""
@@ -66,7 +66,7 @@ def decision_accuracy(proxy: Float[np.ndarray, " recipes"], target: Float[np.nda
     0.6666666666666666
     """
     upper = np.triu_indices(len(proxy), k=1)
-    return float(_pair_scores(proxy, target)[upper].mean())
+    return float(pair_scores(proxy, target)[upper].mean())
 
 
 def agreement(
@@ -93,14 +93,14 @@ def agreement(
     num = len(proxy)
     if num < 2:
         return Agreement(None, None, None, None, num, 0, 0, None, 0, TOO_FEW)
-    scores = _pair_scores(proxy, target)
+    scores = pair_scores(proxy, target)
     upper = np.triu_indices(num, k=1)
     tied = scores[upper] == 0.5
     constant = np.ptp(proxy) == 0 or np.ptp(target) == 0
     tau = None if constant else kendalltau(proxy, target, variant="b")
     return Agreement(
         decision_accuracy=float(scores[upper].mean()),
-        interval=_recipe_interval(scores, rng, resamples, level) if num >= 4 else None,
+        interval=recipe_interval(scores, rng, resamples, level) if num >= 4 else None,
         kendall_tau=None if tau is None else float(tau.statistic),
         p_value=None if tau is None else float(tau.pvalue),
         num_recipes=num,
@@ -112,21 +112,68 @@ def agreement(
     )
 
 
-def _recipe_interval(
-    scores: Float[np.ndarray, "recipes recipes"], rng: np.random.Generator, resamples: int, level: float
+def recipe_interval(
+    scores: Float[np.ndarray, "recipes recipes"],
+    rng: np.random.Generator,
+    resamples: int,
+    level: float,
+    *,
+    counted: Bool[np.ndarray, "recipes recipes"] | None = None,
 ) -> tuple[float, float]:
     """Percentile interval of the mean pair score, recipes drawn with replacement.
 
-    Pairs of a recipe with its own copy say nothing and are left out.
+    Pairs of a recipe with its own copy say nothing and are left out, as are pairs not ``counted``.
     """
     num = len(scores)
     counts = rng.multinomial(num, np.full(num, 1 / num), size=resamples).astype(np.float64)
-    without_self = scores * (1 - np.eye(num))
-    hits = ((counts @ without_self) * counts).sum(axis=1)
-    pairs = counts.sum(axis=1) ** 2 - (counts**2).sum(axis=1)
+    kept = 1 - np.eye(num) if counted is None else counted & ~np.eye(num, dtype=bool)
+    hits = ((counts @ (scores * kept)) * counts).sum(axis=1)
+    pairs = ((counts @ kept) * counts).sum(axis=1)
     drawn = hits[pairs > 0] / pairs[pairs > 0]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+# Pair signs that stand at a time; beyond it Kendall's tau, n log n a resample, is quicker.
+_MOST_SIGNS = 20_000_000
+
+
+def resampled_decision_accuracy(
+    drawn: Float[np.ndarray, "resamples recipes"], target: Float[np.ndarray, " recipes"]
+) -> Float[np.ndarray, " resamples"]:
+    """Decision accuracy of every resample against one target, ties half.
+
+    Args:
+        drawn: higher is better.
+        target: higher is better.
+    """
+    left, right = np.triu_indices(len(target), k=1)
+    if len(left) * len(drawn) > _MOST_SIGNS:
+        return _out_of_tau(drawn, target)
+    signs = np.sign(drawn[:, left] - drawn[:, right]) @ np.sign(target[left] - target[right])
+    return (signs / len(left) + 1) / 2
+
+
+def _out_of_tau(
+    drawn: Float[np.ndarray, "resamples recipes"], target: Float[np.ndarray, " recipes"]
+) -> Float[np.ndarray, " resamples"]:
+    """(1 + tau-b sqrt((pairs - ties of one) (pairs - ties of the other)) / pairs) / 2, which is exact."""
+    pairs = len(target) * (len(target) - 1) / 2
+    untied = pairs - _tied_pairs(target)
+    found = np.full(len(drawn), 0.5)
+    for number, row in enumerate(drawn):
+        both = untied * (pairs - _tied_pairs(row))
+        if both > 0:
+            tau = float(kendalltau(row, target, variant="b", method="asymptotic").statistic)
+            found[number] = (1 + tau * np.sqrt(both) / pairs) / 2
+    return found
+
+
+def _tied_pairs(values: Float[np.ndarray, " recipes"]) -> float:
+    ordered = np.sort(values)
+    edges = np.flatnonzero(np.diff(ordered)) + 1
+    sizes = np.diff(np.concatenate([[0], edges, [len(values)]]))
+    return float((sizes * (sizes - 1) / 2).sum())
 
 
 def gain_interval(
@@ -153,8 +200,8 @@ def gain_interval(
     difference = decision_accuracy(proxy, target) - decision_accuracy(other, target)
     if len(target) < 4:
         return difference, None
-    scores = _pair_scores(proxy, target) - _pair_scores(other, target)
-    return difference, _recipe_interval(scores, rng, resamples, level)
+    scores = pair_scores(proxy, target) - pair_scores(other, target)
+    return difference, recipe_interval(scores, rng, resamples, level)
 
 
 def one_seed_decision_accuracy(

@@ -1,4 +1,4 @@
-"""Paired bootstrap of recipe means, over items and over seeds."""
+"""Paired resamples of recipe means, over items and over seeds."""
 
 from __future__ import annotations
 
@@ -6,76 +6,106 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import f as f_distribution
 
+from rbridge.rank.components import residual_variance
 from rbridge.rank.replicates import Replicates
+from rbridge.rank.seeds import Pilot, SeedNoise, seed_noise
 
 
 def resample_means(
-    replicates: Replicates, *, resamples: int, rng: np.random.Generator
+    replicates: Replicates, *, resamples: int, rng: np.random.Generator, pilot: Pilot | None = None
 ) -> Float[np.ndarray, "resamples recipes"]:
     """Recipe means under resampling: the same items for all recipes, and seeds.
 
-    Items: n - 1 of n are drawn with replacement, since drawing n would understate the variance of a
-    mean by the factor (n - 1) / n (Rao and Wu 1988, with m = n - 1).
+    Items: n - 1 of n are drawn with replacement in each stratum (a benchmark), since drawing n would
+    understate the variance of a mean by the factor (n - 1) / n (Rao and Wu 1988, with m = n - 1).
 
-    Seeds: each seed's deviation from its recipe's mean, times the root of n / (n - 1), goes into
-    one pool for all recipes; a recipe's mean is moved by the mean of as many draws as it has seeds.
-    Teams can afford two or three seeds, and the range of a recipe's own two holds the truth half of
-    the time. Pooling takes seed noise to be alike across recipes, and lends it to a recipe with one
-    seed. The pool knows that noise from few degrees of freedom, the sum of n - 1, so each resample
-    scales it by the root of df / chi2(df): intervals then widen as Student's t does.
+    Seeds: a recipe's mean is moved by a normal draw. Its variance is drawn from what the seeds allow
+    (``seed_noise``: variance x df / chi2(df), so that intervals widen as Student's t does), less the
+    residual of seed and item, which the resampled items bring already, over the number of seeds. Where
+    common seeds are blocks, all recipes are moved alike by the seeds' common effect.
 
     Args:
         replicates: at least one item and one row a recipe.
         resamples: how many.
         rng: source of randomness.
+        pilot: seed noise known from elsewhere.
 
     Returns:
-        One row a resample. A single item is never resampled, nor are seeds where no recipe has two.
+        One row a resample. A single item is never resampled, nor are seeds where no recipe has two and
+        there is no pilot.
     """
-    by_row = _item_means(replicates.values, resamples, rng)
-    rows = replicates.rows()
-    means = np.stack([by_row[:, of_recipe].mean(axis=1) for of_recipe in rows], axis=1)
-    pool = _seed_deviations(by_row, rows)
-    if pool is None:
+    means = _item_means(replicates, resamples, rng)
+    noise = seed_noise(replicates, pilot)
+    if noise is None:
         return means
-    moved = np.stack([_mean_of_draws(pool, len(of_recipe), rng) for of_recipe in rows], axis=1)
-    freedom = sum(len(of_recipe) - 1 for of_recipe in rows)
-    return means + moved * np.sqrt(freedom / rng.chisquare(freedom, size=(resamples, 1)))
+    num_seeds = np.array([len(rows) for rows in replicates.rows()], dtype=np.float64)
+    return means + _seed_moves(noise, num_seeds, residual_variance(replicates), resamples, rng)
 
 
 def _item_means(
-    values: Float[np.ndarray, "replicates items"], resamples: int, rng: np.random.Generator
-) -> Float[np.ndarray, "resamples replicates"]:
-    num_items = values.shape[1]
+    replicates: Replicates, resamples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "resamples recipes"]:
+    by_recipe = replicates.item_means()
+    counts = np.concatenate(
+        [item_counts(len(items), resamples, rng) * len(items) for items in replicates.strata()], axis=1
+    )
+    at = np.concatenate(replicates.strata())
+    # One matrix product: never a (resamples, items, rows) array.
+    return counts @ by_recipe[:, at].T / replicates.num_items
+
+
+def item_counts(
+    num_items: int, resamples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "resamples items"]:
+    """Shares with which items are drawn: n - 1 draws of n, each row adding up to 1; 1 for a single item."""
     if num_items == 1:
-        return np.repeat(values.T, resamples, axis=0)
-    # How often each item is drawn, then one matrix product: never a (resamples, items, rows) array.
-    counts = rng.multinomial(num_items - 1, np.full(num_items, 1 / num_items), size=resamples)
-    return counts @ values.T / (num_items - 1)
+        return np.ones((resamples, 1))
+    drawn = rng.integers(num_items, size=(resamples, num_items - 1), dtype=np.int32)
+    drawn += np.arange(resamples, dtype=np.int32)[:, None] * num_items
+    counts = np.bincount(drawn.ravel(), minlength=resamples * num_items)
+    return counts.reshape(resamples, num_items) / (num_items - 1)
 
 
-def _seed_deviations(
-    by_row: Float[np.ndarray, "resamples replicates"], rows: list[list[int]]
-) -> Float[np.ndarray, "resamples deviations"] | None:
-    """Deviations of seeds from their recipes' means, scaled to the variance of a seed; None without."""
-    deviations = [
-        (by_row[:, of_recipe] - by_row[:, of_recipe].mean(axis=1, keepdims=True))
-        * np.sqrt(len(of_recipe) / (len(of_recipe) - 1))
-        for of_recipe in rows
-        if len(of_recipe) > 1
-    ]
-    return np.concatenate(deviations, axis=1) if deviations else None
+def _seed_moves(
+    noise: SeedNoise,
+    num_seeds: Float[np.ndarray, " recipes"],
+    residual: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "resamples recipes"]:
+    num_recipes = len(num_seeds)
+    # One estimate for all recipes errs for all alike, estimates of their own each for itself.
+    freedom = noise.freedom[:1] if noise.pooled else noise.freedom
+    scale = freedom / rng.chisquare(freedom, size=(resamples, len(freedom)))
+    variance = np.maximum(noise.variance * scale - residual, 0.0) / num_seeds
+    moved = rng.standard_normal((resamples, num_recipes)) * np.sqrt(variance)
+    if noise.shared > 0:
+        # Known from the seeds alone, however many recipes share them.
+        moved += (rng.standard_t(num_seeds[0] - 1, size=resamples) * np.sqrt(noise.shared / num_seeds[0]))[
+            :, None
+        ]
+    return moved
 
 
-def _mean_of_draws(
-    pool: Float[np.ndarray, "resamples deviations"], num_draws: int, rng: np.random.Generator
-) -> Float[np.ndarray, " resamples"]:
-    drawn = rng.integers(pool.shape[1], size=(pool.shape[0], num_draws))
-    return np.take_along_axis(pool, drawn, axis=1).mean(axis=1)
+def mean_covariance(replicates: Replicates, noise: SeedNoise | None) -> Float[np.ndarray, "recipes recipes"]:
+    """Covariance of the recipes' means under the same two sources, the seeds' variance taken as known."""
+    by_recipe = replicates.item_means()
+    num_recipes = len(by_recipe)
+    covariance = np.zeros((num_recipes, num_recipes))
+    for items in replicates.strata():
+        if len(items) > 1:
+            centred = by_recipe[:, items] - by_recipe[:, items].mean(axis=1, keepdims=True)
+            covariance += centred @ centred.T * (len(items) / (len(items) - 1))
+    covariance /= replicates.num_items**2
+    if noise is not None:
+        num_seeds = np.array([len(rows) for rows in replicates.rows()], dtype=np.float64)
+        own = np.maximum(noise.variance - residual_variance(replicates), 0.0) / num_seeds
+        covariance += np.diag(own) + noise.shared / num_seeds[0]
+    return covariance
 
 
 def uneven_seed_noise(replicates: Replicates, *, level: float = 0.99) -> tuple[tuple[str, float], ...]:
-    """Recipes whose seeds vary more than the other recipes' do, so that pooling misleads.
+    """Recipes whose seeds vary more than the other recipes' do.
 
     Args:
         replicates: recipes with two seeds or more count, others are passed over.

@@ -1,5 +1,6 @@
 """From results to one HTML page that needs no network. Nothing is scored or resampled here."""
 
+from rbridge.report.beside import comparison_rows, with_companions
 from rbridge.report.build import Page, build_page
 from rbridge.report.comparison import ComparisonRow, Gain
 from rbridge.report.heatmap import HeatMap, heat_map
@@ -13,6 +14,8 @@ __all__ = [
     "Page",
     "RecordedTargets",
     "build_page",
+    "comparison_rows",
     "heat_map",
     "render",
+    "with_companions",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, Trace
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
 from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
 from rbridge.scoring.engine import Engine, batches
+from rbridge.scoring.readings import Reader, Wanted, read_further
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
@@ -47,6 +48,7 @@ class ScoreSettings:
         device: a torch device, or None for the GPU where there is one.
         batch_tokens: padded tokens a batch.
         window: read longer traces in such windows, or None: then what does not fit is skipped.
+        further: readings beyond the traces themselves; they change no score.
     """
 
     shots: int = 5
@@ -59,6 +61,7 @@ class ScoreSettings:
     device: str | None = None
     batch_tokens: int = 4096
     window: Window | None = None
+    further: Wanted = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,8 @@ def sweep(
                 checkpoint, bundle, resolved.traces, resolved.sources, readings, settings, store, progress
             )
             run = job.run((labels or {}).get(checkpoint.name, checkpoint.labels))
+            if settings.further.anything:
+                job.read_further(run)
         except RBridgeError as error:
             failures.append(Failure(checkpoint.name, str(error)))
             progress(f"  failed: {error}")
@@ -201,6 +206,24 @@ class _Job:
             self.progress("  scored already")
             return done if done.manifest.labels == labels else self.store.relabel(done, labels)
         return self._compute(key, weights, tokenizer, labels)
+
+    def read_further(self, run: Run) -> None:
+        """The further readings that are asked for, beside the finished run."""
+        reader = Reader(
+            self.checkpoint,
+            dtype=self.settings.dtype,
+            device=self.settings.device or _best_device(),
+            shots=self.settings.shots,
+            batch_tokens=self.settings.batch_tokens,
+        )
+        read_further(
+            run,
+            reader,
+            self.traces,
+            self.settings.further,
+            questions=self.settings.questions,
+            progress=self.progress,
+        )
 
     def _compute(self, key: str, weights: str, tokenizer: ProxyTokenizer, labels: Labels) -> Run:
         started = time.monotonic()

@@ -67,6 +67,12 @@ class ProxyTokenizer:
         """The bytes behind each id."""
         return [self._spell_one(index) for index in ids]
 
+    def vocabulary(self) -> Iterator[tuple[int, bytes]]:
+        """Every token that stands for text, as id and bytes, by id; control tokens are left out."""
+        for index in sorted(self._backend.get_vocab(with_added_tokens=True).values()):
+            if index not in self._control:
+                yield index, self._spell_one(index)
+
     def normalises(self, text: str) -> bool:
         """Whether the tokenizer's normaliser would change this text.
 

@@ -1,4 +1,4 @@
-"""Coverage of 90 % prediction intervals in worlds with known errors: `python -m bench.coverage [REPEATS]`."""
+"""Coverage of 90 % prediction intervals in worlds with known errors: `python -m bench.fit_coverage [REPEATS]`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,115 @@
+"""One metric of one run, item by item: from its tokens, or from a further reading beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from rbridge.errors import InputError
+from rbridge.metric import RUN_METRICS, TraceValues, run_values
+from rbridge.metric.margin import (
+    MARGIN,
+    MARGIN_METRICS,
+    NUMBERS,
+    OTHER_BITS,
+    OWN_VOICE,
+    Margin,
+    margins,
+    own_voice,
+)
+from rbridge.store.readings import GENERIC, GOLD, OTHER_QUESTIONS, Table, read_question_readings, read_table
+from rbridge.store.runs import Run, read_runs
+from rbridge.store.views import View
+
+# A trace (benchmark, problem, voice) under a number of worked examples, read whole or in windows of a size
+# and stride: values of one item compare.
+Item = tuple[str, str, str, int, tuple[int, int] | None]
+
+GOLD_BITS = "gold_bits_per_byte"
+GENERIC_BITS = "generic_bits_per_byte"
+FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS)
+KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS)
+
+_MARGIN_FIELD: Mapping[str, Callable[[Margin], float | None]] = {
+    MARGIN: lambda margin: margin.all_tokens,
+    NUMBERS: lambda margin: margin.numbers,
+    OWN_VOICE: lambda margin: margin.all_tokens,
+    OTHER_BITS: lambda margin: margin.other_bits,
+}
+_TABLES = {GOLD_BITS: GOLD, GENERIC_BITS: GENERIC}
+
+
+def has_metric(run: Run, metric: str) -> bool:
+    """Whether a run can give a metric without being scored again."""
+    return metric in RUN_METRICS or (run.folder / _table(metric).file).is_file()
+
+
+def item_values(run: Run, metric: str) -> dict[Item, float]:
+    """A metric's value of every item that has one.
+
+    Args:
+        run: finished.
+        metric: one of ``KNOWN_METRICS``.
+
+    Raises:
+        InputError: the run lacks the reading that the metric comes from.
+    """
+    if metric in RUN_METRICS:
+        return _of_tokens(run, metric)
+    table = _table(metric)
+    if metric in MARGIN_METRICS:
+        readings = read_question_readings(run.folder)
+        if readings is None:
+            raise _unread(run, metric, table)
+        found = [one for one in margins(readings) if run.view.shows(one.key.voice)]
+        return _of_margins(own_voice(found) if metric == OWN_VOICE else found, metric)
+    rows = read_table(run.folder, table)
+    if rows is None:
+        raise _unread(run, metric, table)
+    return {
+        (row["benchmark"], row["problem_id"], "", row["shots"], None): float(
+            np.sum(row["nll"], dtype=np.float64) / (np.log(2) * row["num_bytes"])
+        )
+        for row in rows
+    }
+
+
+def _table(metric: str) -> Table:
+    return OTHER_QUESTIONS if metric in MARGIN_METRICS else _TABLES[metric]
+
+
+def _unread(run: Run, metric: str, table: Table) -> InputError:
+    return InputError(
+        f"{run.folder}: has no {metric}; score {run.manifest.checkpoint} again with {table.option} "
+        "(what is scored already is kept)"
+    )
+
+
+def _of_tokens(run: Run, metric: str) -> dict[Item, float]:
+    every = _all_of_tokens(run.folder, run.manifest.key, run.view)
+    return {item: value for item, values in every.items() if (value := getattr(values, metric)) is not None}
+
+
+# A ranking asks a run for several metrics: its tokens are read once. A run's key fixes its numbers.
+@lru_cache(maxsize=512)
+def _all_of_tokens(folder: Path, _key: str, view: View) -> dict[Item, TraceValues]:
+    (run,) = read_runs(folder, view)
+    scored = run.scored()
+    return {
+        (one.key.benchmark, one.key.problem_id, one.key.voice, one.shots, one.window): values
+        for one, values in zip(scored, run_values(scored), strict=True)
+    }
+
+
+def _of_margins(found: list[Margin], metric: str) -> dict[Item, float]:
+    values: dict[Item, float] = {}
+    for margin in found:
+        value = _MARGIN_FIELD[metric](margin)
+        if value is not None:
+            # The voice may differ from run to run where each has its own: the problem is the item.
+            voice = "" if metric == OWN_VOICE else margin.key.voice
+            values[margin.key.benchmark, margin.key.problem_id, voice, margin.shots, None] = value
+    return values
