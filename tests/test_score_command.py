@@ -28,7 +28,7 @@ from transformers import (
 from werkzeug import Request, Response
 
 from rbridge.cli import run
-from rbridge.scoring import sweep as sweep_module
+from rbridge.scoring import hf
 from rbridge.scoring.engine import Engine
 from rbridge.store.runs import read_runs
 from tests.checkpoints import build
@@ -107,7 +107,7 @@ def test_a_finished_run_is_not_computed_again(
     def load(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded again")
 
-    monkeypatch.setattr(sweep_module, "load_model", load)
+    monkeypatch.setattr(hf, "load_model", load)
     second = _score(capsys, place, tmp_path / "runs", place / "gpt2")
     assert second.out == first.out
     assert "scored already" in second.err
@@ -141,6 +141,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(
     real, seen = Engine.losses, []
 
     def stopping(self: Engine, batch: list) -> list:
+        if batch[0].key.benchmark == "self-test":
+            return real(self, batch)
         if len(seen) == 7:  # five batches of the first checkpoint, two of the second
             raise interruption
         seen.append([item.key.problem_id for item in batch])
@@ -158,7 +160,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(
     rest: list = []
 
     def counting(self: Engine, batch: list) -> list:
-        rest.extend(item.key.problem_id for item in batch)
+        rest.extend(item.key.problem_id for item in batch if item.key.benchmark != "self-test")
         return real(self, batch)
 
     monkeypatch.setattr(Engine, "losses", counting)
@@ -173,13 +175,13 @@ def test_kill_minus_nine_leaves_a_store_that_goes_on(place: Path, tmp_path: Path
     command = [sys.executable, "-m", "rbridge", "score", str(place / "gpt2"), str(place / "llama")]
     command += ["--traces", str(place / "bundle"), "--shots", "0", "-o", str(tmp_path / "runs")]
     dying = f"""
-import os, rbridge.cli, rbridge.scoring.sweep as sweep
-real = sweep.load_model
+import os, rbridge.cli, rbridge.scoring.hf as hf
+real = hf.load_model
 def load(checkpoint, **more):
     if checkpoint.name.endswith("llama"):
         os.kill(os.getpid(), 9)
     return real(checkpoint, **more)
-sweep.load_model = load
+hf.load_model = load
 rbridge.cli.run({command[3:]!r})
 """
     died = subprocess.run([sys.executable, "-c", dying], capture_output=True, check=False)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from rbridge.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from rbridge.scoring.sweep import ScoreSettings
+    from rbridge.store.bundles import Bundle
+
+# Seconds between two looks at a training folder.
+_LOOK_EVERY = 10.0
 
 
 def score(
@@ -22,6 +29,12 @@ def score(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    keep_downloads: Annotated[bool, Parameter(negative="")] = False,
+    shard: str | None = None,
+    watch: Annotated[bool, Parameter(negative="")] = False,
+    every: float = _LOOK_EVERY,
+    until: int | None = None,
+    verify: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -52,20 +65,29 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    keep_downloads
+        Leave what was fetched from the hub in its cache; else each revision goes when it is scored.
+    shard
+        I/N: only every N-th checkpoint from the I-th on, counted from 0 (Slurm arrays, indexed Jobs).
+    watch
+        Wait for more checkpoints and score each when it is whole; Ctrl-C while waiting ends it.
+    every
+        Seconds between two looks with --watch.
+    until
+        End --watch after so many checkpoints.
+    verify
+        Score so many random items of each finished run again, and compare; nothing is written.
     json
         Print JSON instead of a table.
     """
-    from rbridge.cli.shapes import score_document
-    from rbridge.cli.tables import print_scores
     from rbridge.errors import InputError
-    from rbridge.scoring.checkpoints import expand
-    from rbridge.scoring.sweep import ScoreSettings, sweep
-    from rbridge.store.labels import read_labels
-    from rbridge.store.runs import RunStore
+    from rbridge.scoring.sweep import ScoreSettings
     from rbridge.traces.named import open_bundle
 
-    if not checkpoints:
+    if not checkpoints and verify is None:
         raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
+    if until is not None and not watch:
+        raise InputError("--until ends --watch, which is not given")
     settings = ScoreSettings(
         shots=shots,
         benchmarks=benchmark,
@@ -74,14 +96,59 @@ def score(
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
+        keep_downloads=keep_downloads,
     )
+    bundle = open_bundle(traces)
+    if verify is not None:
+        return _verify(checkpoints, bundle, out, settings, num_items=verify, json=json)
+    return _score(
+        checkpoints,
+        bundle,
+        out,
+        settings,
+        labels=labels,
+        shard=shard,
+        every=every if watch else None,
+        until=until,
+        json=json,
+    )
+
+
+def _score(
+    names: tuple[str, ...],
+    bundle: Bundle,
+    out: Path,
+    settings: ScoreSettings,
+    *,
+    labels: Path | None,
+    shard: str | None,
+    every: float | None,
+    until: int | None,
+    json: bool,
+) -> int:
+    from rbridge.cli.shapes import score_document
+    from rbridge.cli.tables import print_scores
+    from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.fleet import parse_shard, take_shard
+    from rbridge.scoring.sweep import sweep
+    from rbridge.scoring.watch import watched
+    from rbridge.store.labels import read_labels
+    from rbridge.store.runs import Run, RunStore
+
+    done: list[Run] = []
+    part = parse_shard(shard) if shard else (0, 1)
+    if every is None:
+        found = take_shard(expand(names), part)
+    else:
+        found = watched(names, seconds=every, is_done=lambda: until is not None and len(done) >= until)
     result = sweep(
-        expand(checkpoints),
-        open_bundle(traces),
+        found,
+        bundle,
         RunStore(out),
         settings,
         labels=read_labels(labels) if labels else {},
         progress=say,
+        finished=done.append,
     )
     if json:
         print_json(score_document(result.runs))
@@ -90,3 +157,49 @@ def score(
     for failure in result.failures:
         say(f"error: {failure.reason}")
     return 1 if result.failures else 0
+
+
+def _verify(
+    names: tuple[str, ...], bundle: Bundle, out: Path, settings: ScoreSettings, *, num_items: int, json: bool
+) -> int:
+    import numpy as np
+
+    from rbridge.cli.shapes import verified_document
+    from rbridge.cli.tables import print_verified
+    from rbridge.errors import InputError
+    from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.sweep import transformers_prepare
+    from rbridge.scoring.verify import verify
+    from rbridge.store.runs import read_runs
+
+    runs = read_runs(out)
+    if names:
+        wanted = {checkpoint.name for checkpoint in expand(names)}
+        unscored = wanted - {run.manifest.checkpoint for run in runs}
+        if unscored:
+            raise InputError(f"{out}: has no run of {min(unscored)}; score it first, without --verify")
+        runs = tuple(run for run in runs if run.manifest.checkpoint in wanted)
+    found, failures = verify(
+        runs,
+        bundle,
+        num_items=num_items,
+        rng=np.random.default_rng(),
+        find=lambda name: expand([name])[0],
+        prepare_for=lambda dtype: transformers_prepare(settings, dtype),
+        questions=settings.questions,
+        progress=say,
+    )
+    if json:
+        print_json(verified_document(found))
+    else:
+        print_verified(found)
+    for failure in failures:
+        say(f"error: {failure.reason}")
+    for one in found:
+        if not one.holds:
+            say(
+                f"error: {one.run.folder}: a token's loss differs by {one.max_difference:.2g} nats, more than "
+                f"{one.tolerance:.2g}: its numbers are not those of this machine and checkpoint; delete the run "
+                "and score it again"
+            )
+    return 1 if failures or not all(one.holds for one in found) else 0
