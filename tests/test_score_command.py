@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from gguf import GGUFWriter
-from pytest_httpserver import HTTPServer
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -25,7 +22,6 @@ from transformers import (
     LlamaModel,
     PreTrainedTokenizerFast,
 )
-from werkzeug import Request, Response
 
 from rbridge.cli import run
 from rbridge.scoring import hf
@@ -484,67 +480,6 @@ def _write_gguf(path: Path, model: torch.nn.Module, tokenizer_folder: Path) -> N
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def _serve_hub(server: HTTPServer, folder: Path, repository: str) -> None:
-    """A model hub's answers for one repository with two revisions, as huggingface_hub asks for them."""
-    files = sorted(path.name for path in folder.iterdir() if path.is_file())
-    revisions = {
-        "main": "a" * 40,
-        "step900": "b" * 40,
-        "step1000": "c" * 40,
-        **{x * 40: x * 40 for x in "abc"},
-    }
-
-    def answer(request: Request) -> Response:
-        path = request.path
-        if path == f"/api/models/{repository}/refs":
-            branches = [
-                {"name": n, "ref": f"refs/heads/{n}", "targetCommit": c}
-                for n, c in revisions.items()
-                if len(n) < 40
-            ]
-            return Response(
-                json.dumps({"branches": branches, "tags": [], "converts": []}), mimetype="application/json"
-            )
-        if path.startswith(f"/api/models/{repository}/tree/"):
-            entries = [
-                {"type": "file", "path": n, "size": (folder / n).stat().st_size, "oid": "0" * 40}
-                for n in files
-            ]
-            return Response(json.dumps(entries), mimetype="application/json")
-        if path.startswith(f"/api/models/{repository}"):
-            commit = revisions[path.rsplit("/", 1)[1] if "/revision/" in path else "main"]
-            document = {"id": repository, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
-            return Response(json.dumps(document), mimetype="application/json")
-        revision, _, name = path.removeprefix(f"/{repository}/resolve/").partition("/")
-        if name not in files or revision not in revisions:
-            return Response(status=404, headers={"X-Error-Code": "EntryNotFound"})
-        content = (folder / name).read_bytes()
-        headers = {
-            "X-Repo-Commit": revisions[revision],
-            "ETag": f'"{name}-{len(content)}"',
-        }
-        return Response(content, headers=headers)
-
-    server.expect_request(re.compile(".*")).respond_with_handler(answer)
-
-
-def test_hub_names_and_revision_globs_are_fetched(
-    place: Path, tmp_path: Path, httpserver: HTTPServer
-) -> None:
-    """The real hub client against a hub on loopback: a name, and a glob over revisions in step order."""
-    _serve_hub(httpserver, place / "gpt2", "team/proxy")
-    done = subprocess.run(
-        [sys.executable, "-m", "rbridge", "score", "team/proxy", "team/proxy@step*", "--traces", str(place / "bundle"),
-         "--shots", "0", "-o", str(tmp_path / "runs"), "--json"],
-        env={**os.environ, "HF_ENDPOINT": httpserver.url_for("").rstrip("/"), "HF_HOME": str(tmp_path / "hf"),
-             "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    names = [row["checkpoint"] for row in json.loads(done.stdout)["runs"]]
-    assert names == ["team/proxy", "team/proxy@step900", "team/proxy@step1000"]
 
 
 def test_a_missing_question_source_is_one_line_with_the_command(

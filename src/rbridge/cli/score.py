@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
 from rbridge.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from rbridge.scoring.sweep import ScoreSettings
+    from rbridge.scoring.checkpoints import Checkpoint
+    from rbridge.scoring.sweep import Prepare, ScoreSettings
     from rbridge.store.bundles import Bundle
 
 # Seconds between two looks at a training folder.
@@ -29,6 +32,8 @@ def score(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    endpoint: str | None = None,
+    tokenizer: str | None = None,
     keep_downloads: Annotated[bool, Parameter(negative="")] = False,
     shard: str | None = None,
     watch: Annotated[bool, Parameter(negative="")] = False,
@@ -65,6 +70,11 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    endpoint
+        Ask a server: the URL of an OpenAI-compatible API with prompt_logprobs (vLLM) or echo, ending in
+        /v1; checkpoints are then the names of its models.
+    tokenizer
+        Where the tokenizer of the endpoint's model is: a folder or a hub name.
     keep_downloads
         Leave what was fetched from the hub in its cache; else each revision goes when it is scored.
     shard
@@ -86,26 +96,32 @@ def score(
 
     if not checkpoints and verify is None:
         raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
+    if watch and (shard or endpoint):
+        raise InputError("--watch follows a folder; it does not go with --shard or --endpoint")
     if until is not None and not watch:
         raise InputError("--until ends --watch, which is not given")
+    if (endpoint is None) != (tokenizer is None):
+        raise InputError("--endpoint URL and --tokenizer FOLDER|NAME go together: token ids are sent")
     settings = ScoreSettings(
         shots=shots,
         benchmarks=benchmark,
         limit=limit,
         questions=questions,
         dtype=dtype,
-        device=device,
+        device=endpoint or device,
         batch_tokens=batch_tokens,
         keep_downloads=keep_downloads,
     )
     bundle = open_bundle(traces)
+    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)
     if verify is not None:
-        return _verify(checkpoints, bundle, out, settings, num_items=verify, json=json)
+        return _verify(checkpoints, bundle, out, settings, origin, num_items=verify, json=json)
     return _score(
         checkpoints,
         bundle,
         out,
         settings,
+        origin,
         labels=labels,
         shard=shard,
         every=every if watch else None,
@@ -114,11 +130,41 @@ def score(
     )
 
 
+class _Origin(NamedTuple):
+    """Where checkpoints come from: how names are found, and what makes one ready, by dtype."""
+
+    expand: Callable[[Sequence[str]], list[Checkpoint]]
+    prepare_for: Callable[[str], Prepare]
+
+
+def _local(settings: ScoreSettings) -> _Origin:
+    from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.sweep import transformers_prepare
+
+    return _Origin(expand, partial(transformers_prepare, settings))
+
+
+def _served(url: str, tokenizer: str) -> _Origin:
+    from rbridge.scoring.checkpoints import Checkpoint, expand
+    from rbridge.scoring.endpoint import prepare
+
+    (where,) = expand([tokenizer])
+
+    def named(names: Sequence[str]) -> list[Checkpoint]:
+        return [Checkpoint(name, url) for name in names]
+
+    def prepare_for(dtype: str) -> Prepare:
+        return partial(prepare, tokenizer=where, dtype=dtype)
+
+    return _Origin(named, prepare_for)
+
+
 def _score(
     names: tuple[str, ...],
     bundle: Bundle,
     out: Path,
     settings: ScoreSettings,
+    origin: _Origin,
     *,
     labels: Path | None,
     shard: str | None,
@@ -128,7 +174,6 @@ def _score(
 ) -> int:
     from rbridge.cli.shapes import score_document
     from rbridge.cli.tables import print_scores
-    from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.fleet import parse_shard, take_shard
     from rbridge.scoring.sweep import sweep
     from rbridge.scoring.watch import watched
@@ -138,7 +183,7 @@ def _score(
     done: list[Run] = []
     part = parse_shard(shard) if shard else (0, 1)
     if every is None:
-        found = take_shard(expand(names), part)
+        found: Iterable[Checkpoint] = take_shard(origin.expand(names), part)
     else:
         found = watched(names, seconds=every, is_done=lambda: until is not None and len(done) >= until)
     result = sweep(
@@ -148,6 +193,7 @@ def _score(
         settings,
         labels=read_labels(labels) if labels else {},
         progress=say,
+        prepare=origin.prepare_for(settings.dtype),
         finished=done.append,
     )
     if json:
@@ -160,21 +206,26 @@ def _score(
 
 
 def _verify(
-    names: tuple[str, ...], bundle: Bundle, out: Path, settings: ScoreSettings, *, num_items: int, json: bool
+    names: tuple[str, ...],
+    bundle: Bundle,
+    out: Path,
+    settings: ScoreSettings,
+    origin: _Origin,
+    *,
+    num_items: int,
+    json: bool,
 ) -> int:
     import numpy as np
 
     from rbridge.cli.shapes import verified_document
     from rbridge.cli.tables import print_verified
     from rbridge.errors import InputError
-    from rbridge.scoring.checkpoints import expand
-    from rbridge.scoring.sweep import transformers_prepare
     from rbridge.scoring.verify import verify
     from rbridge.store.runs import read_runs
 
     runs = read_runs(out)
     if names:
-        wanted = {checkpoint.name for checkpoint in expand(names)}
+        wanted = {checkpoint.name for checkpoint in origin.expand(names)}
         unscored = wanted - {run.manifest.checkpoint for run in runs}
         if unscored:
             raise InputError(f"{out}: has no run of {min(unscored)}; score it first, without --verify")
@@ -184,8 +235,8 @@ def _verify(
         bundle,
         num_items=num_items,
         rng=np.random.default_rng(),
-        find=lambda name: expand([name])[0],
-        prepare_for=lambda dtype: transformers_prepare(settings, dtype),
+        find=lambda name: origin.expand([name])[0],
+        prepare_for=origin.prepare_for,
         questions=settings.questions,
         progress=say,
     )
