@@ -17,6 +17,7 @@ from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.demo import demo
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
+from rbridge.cli.runs import runs
 from rbridge.cli.score import score
 from rbridge.cli.show import show
 from rbridge.cli.traces import traces
@@ -36,6 +37,7 @@ app.command(report)
 app.command(traces, name="traces")
 app.command(demo)
 app.command(benchmarks, name="benchmarks")
+app.command(runs, name="runs")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
