@@ -22,9 +22,17 @@ import torch
 from rbridge.cli import run as rbridge
 from rbridge.errors import InputError
 from rbridge.scoring import sweep
+from rbridge.scoring.checkpoints import Checkpoint, load_tokenizer
 from rbridge.scoring.engine import Engine
+from rbridge.scoring.hf import open_source
 from rbridge.store import files, runs
 from rbridge.store.runs import RunStore, read_runs
+
+
+def _warm_up(checkpoint: str) -> None:
+    """Load a model once, so that the forks do not each import what that needs."""
+    open_source(Checkpoint(checkpoint, checkpoint), dtype="float32", device="cpu", batch_tokens=64)
+    load_tokenizer(Checkpoint(checkpoint, checkpoint))
 
 
 def _die(*_: object, **__: object) -> None:
@@ -67,6 +75,7 @@ MOMENTS = {
 def main(checkpoint: str, bundle: str, folder: str) -> None:
     """Run every case and print what became of it."""
     torch.set_num_threads(1)
+    _warm_up(checkpoint)
     sweep._KEEP_EVERY = 0.0  # every batch is kept
 
     def score(out: Path) -> int:

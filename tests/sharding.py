@@ -17,7 +17,9 @@ import torch
 
 from rbridge.cli import run as rbridge
 from rbridge.scoring import sweep
+from rbridge.scoring.checkpoints import Checkpoint, load_tokenizer
 from rbridge.scoring.engine import Engine
+from rbridge.scoring.hf import open_source
 
 SHARDS = 3
 
@@ -25,6 +27,7 @@ SHARDS = 3
 def main(bundle: str, folder: str, *checkpoints: str) -> None:
     """One store for all shards, one store each, and one process alone; prints the exit codes."""
     torch.set_num_threads(1)
+    _warm_up(str(min(Path(checkpoints[0]).parent.glob(Path(checkpoints[0]).name))))
     sweep._KEEP_EVERY = 0.0
 
     def fork(out: str, *more: str, dies: bool = False) -> int:
@@ -49,6 +52,12 @@ def main(bundle: str, folder: str, *checkpoints: str) -> None:
         again = ends(*[fork(*shard) for shard in shards])
         found[name] = [*killed, *again]
     print(json.dumps(found))
+
+
+def _warm_up(checkpoint: str) -> None:
+    """Load a model once, so that the forks do not each import what that needs."""
+    open_source(Checkpoint(checkpoint, checkpoint), dtype="float32", device="cpu", batch_tokens=64)
+    load_tokenizer(Checkpoint(checkpoint, checkpoint))
 
 
 def _die_in_the_fifth_batch() -> None:

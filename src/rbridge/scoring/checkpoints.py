@@ -211,7 +211,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
         model=model,
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
-        context_length=_context_length(model.config),
+        context_length=context_length(model.config),
     )
 
 
@@ -235,7 +235,7 @@ def _gguf(checkpoint: Checkpoint) -> dict[str, str]:
     return {"gguf_file": checkpoint.gguf_file} if checkpoint.gguf_file else {}
 
 
-def _context_length(config: Any) -> int | None:
+def context_length(config: Any) -> int | None:
     """How many tokens the model was made for; None where nothing bounds it (state-space models)."""
     text = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len"):

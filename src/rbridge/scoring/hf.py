@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel
 from rbridge.errors import InputError
 from rbridge.scoring.checkpoints import (
     Checkpoint,
+    context_length,
     load_model,
     load_tokenizer,
     weight_files,
@@ -134,25 +136,34 @@ def open_source(checkpoint: Checkpoint, *, dtype: str, device: str, batch_tokens
         InputError: it cannot be loaded, or its engine's probe fails.
     """
     loaded = load_model(checkpoint, dtype=dtype, device=device)
-    engine = Engine(loaded.model, name=checkpoint.name)
+    return model_source(loaded.model, name=checkpoint.name, batch_tokens=batch_tokens)
+
+
+def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Source:
+    """A model in memory, in evaluation mode, as a source.
+
+    Raises:
+        InputError: its engine's probe fails.
+    """
+    engine = Engine(model, name=name)
 
     def cut(items: Sequence[Encoded]) -> Iterator[list[Encoded]]:
         budget = engine.token_budget(batch_tokens)
         for batch in batches([len(item.ids) for item in items], budget=budget, border=engine.border):
             yield [items[index] for index in batch]
 
-    active = active_parameters(loaded.model)
+    parameters, active = model.num_parameters(), active_parameters(model)
     return Source(
-        name=checkpoint.name,
-        architecture=loaded.architecture,
-        parameters=loaded.parameters,
-        active_parameters=active if active < loaded.parameters else None,
-        context_length=loaded.context_length,
+        name=name,
+        architecture=type(model).__name__,
+        parameters=parameters,
+        active_parameters=active if active < parameters else None,
+        context_length=context_length(model.config),
         vocabulary=engine.vocabulary,
-        tolerance=TOLERANCE if dtype == "float32" else HALF_TOLERANCE,
+        tolerance=TOLERANCE if model.dtype == torch.float32 else HALF_TOLERANCE,
         losses=engine.losses,
         batches=cut,
-        reference=lambda items: plain_losses(loaded.model, items),
+        reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
     )
 
