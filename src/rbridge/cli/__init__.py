@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError
 from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.demo import demo
+from rbridge.cli.plan import plan
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.runs import runs
@@ -34,6 +35,7 @@ app.command(score)
 app.command(show)
 app.command(rank)
 app.command(report)
+app.command(plan, name="plan")
 app.command(traces, name="traces")
 app.command(demo)
 app.command(benchmarks, name="benchmarks")

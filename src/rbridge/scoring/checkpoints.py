@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from rbridge.errors import InputError, RBridgeError
@@ -185,7 +185,22 @@ def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
         loaded: Any = AutoTokenizer.from_pretrained(
             *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
         )
+        # Some architectures (Qwen2) put their own class in the place of a generic one and split text in their own
+        # way; the proxy was trained with its tokenizer.json.
+        if not checkpoint.gguf_file and _is_generic(_folder(checkpoint)):
+            loaded = PreTrainedTokenizerFast.from_pretrained(_folder(checkpoint))
     return ProxyTokenizer(loaded, where=where)
+
+
+def _is_generic(folder: Path) -> bool:
+    """Whether a checkpoint says of its tokenizer that tokenizer.json is all there is to it."""
+    config = folder / "tokenizer_config.json"
+    if not (config.is_file() and (folder / "tokenizer.json").is_file()):
+        return False
+    return json.loads(config.read_bytes()).get("tokenizer_class") in (
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    )
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedModel:

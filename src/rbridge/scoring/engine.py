@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from jaxtyping import Float
 
 from rbridge.errors import InputError
@@ -94,15 +93,10 @@ class Engine:
     ) -> torch.Tensor:
         if not self._split:
             logits_NV = self._model(input_ids=ids_BT, use_cache=False).logits[rows, columns]
-            return F.cross_entropy(logits_NV.float(), target_N, reduction="none")
+            return _cross_entropy(logits_NV, target_N)
         hidden_ND = self._model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state[rows, columns]
         chunks = zip(hidden_ND.split(HEAD_CHUNK), target_N.split(HEAD_CHUNK), strict=True)
-        return torch.cat(
-            [
-                F.cross_entropy(self._head(hidden).float(), target, reduction="none")
-                for hidden, target in chunks
-            ]
-        )
+        return torch.cat([_cross_entropy(self._head(hidden), target) for hidden, target in chunks])
 
     def _probe(self) -> float:
         """Check the model on made-up ids; return the largest difference between batch shapes.
@@ -148,6 +142,15 @@ class Engine:
 
     def _float32(self) -> bool:
         return next(self._model.parameters()).dtype == torch.float32
+
+
+def _cross_entropy(logits_NV: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+    """-ln p of the targets, in float32.
+
+    Not `F.cross_entropy`: on a CPU its fused log-softmax loses up to 6e-6 nats at 50,000 logits, one way.
+    """
+    logits_NV = logits_NV.float()
+    return logits_NV.logsumexp(-1) - logits_NV.gather(1, target_N[:, None])[:, 0]
 
 
 def _probe_ids(vocabulary: int) -> tuple[list[int], list[int]]:
