@@ -24,7 +24,7 @@ _LOOK_EVERY = 10.0
 def score(
     *checkpoints: str,
     traces: str,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: Annotated[str, Parameter(name=["--out", "-o"])],
     shots: int = 5,
     benchmark: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     limit: int | None = None,
@@ -51,11 +51,12 @@ def score(
     Parameters
     ----------
     checkpoints
-        Local folders, GGUF files, hub names (owner/name, with @revision or not); globs are expanded.
+        Local folders, GGUF files, hub names (owner/name, with @revision or not), URLs (s3://, gs://,
+        hf://); globs are expanded.
     traces
-        A bundle: a folder, or "starter" for the one that ships.
+        A bundle: a folder, a URL, or "starter" for the one that ships.
     out
-        Folder that runs are kept in.
+        Folder or URL that runs are kept in.
     shots
         Worked examples before each question; dropped from the front where the context is short.
     benchmark
@@ -98,6 +99,7 @@ def score(
     from rbridge.errors import InputError
     from rbridge.scoring.sweep import ScoreSettings
     from rbridge.store.labels import parse_columns, read_labels
+    from rbridge.store.remote import is_remote
     from rbridge.traces.named import open_bundle
 
     if not checkpoints and verify is None:
@@ -119,21 +121,35 @@ def score(
         keep_downloads=keep_downloads,
     )
     bundle = open_bundle(traces)
+    store = _store(out)
     origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)
     if verify is not None:
-        return _verify(checkpoints, bundle, out, settings, origin, num_items=verify, json=json)
+        return _verify(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
     return _score(
         checkpoints,
         bundle,
-        out,
+        store,
         settings,
         origin,
+        push_to=out if is_remote(out) else None,
         labels=read_labels(labels, parse_columns(columns)) if labels else {},
         shard=shard,
         every=every if watch else None,
         until=until,
         json=json,
     )
+
+
+def _store(out: str) -> Path:
+    """The folder that runs are kept in: that one, or what stands for it on this machine."""
+    from rbridge.store.remote import is_remote, mirror, pull_runs
+
+    if not is_remote(out):
+        return Path(out)
+    root = mirror(out)
+    root.mkdir(parents=True, exist_ok=True)
+    pull_runs(out, root)
+    return root
 
 
 class _Origin(NamedTuple):
@@ -172,6 +188,7 @@ def _score(
     settings: ScoreSettings,
     origin: _Origin,
     *,
+    push_to: str | None,
     labels: Mapping[str, Labels],
     shard: str | None,
     every: float | None,
@@ -183,9 +200,16 @@ def _score(
     from rbridge.scoring.fleet import parse_shard, take_shard
     from rbridge.scoring.sweep import sweep
     from rbridge.scoring.watch import watched
+    from rbridge.store.remote import push_run
     from rbridge.store.runs import Run, RunStore
 
     done: list[Run] = []
+
+    def finished(run: Run) -> None:
+        done.append(run)
+        if push_to is not None:
+            push_run(push_to, run)
+
     part = parse_shard(shard) if shard else (0, 1)
     if every is None:
         found: Iterable[Checkpoint] = take_shard(origin.expand(names), part)
@@ -199,7 +223,7 @@ def _score(
         labels=labels,
         progress=say,
         prepare=origin.prepare_for(settings.dtype),
-        finished=done.append,
+        finished=finished,
     )
     if json:
         print_json(score_document(result.runs))

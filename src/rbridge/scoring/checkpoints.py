@@ -21,6 +21,7 @@ from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels
 from rbridge.scoring.hub import INDEX, fetch_all, index_shards, matching_revisions
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.store import remote
 from rbridge.store.files import sha256_file, sha256_json
 
 LABELS_FILE = "rbridge.json"
@@ -79,6 +80,8 @@ def expand(names: Sequence[str]) -> list[Checkpoint]:
 
 
 def _expand_one(name: str) -> list[Checkpoint]:
+    if remote.is_remote(name):
+        return _expand_remote(name)
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
         return [Checkpoint(name, str(path.parent), gguf_file=path.name, labels=_read_labels(path.parent))]
@@ -100,6 +103,18 @@ def _expand_one(name: str) -> list[Checkpoint]:
     return [Checkpoint(name, hub_name, revision=revision or None)]
 
 
+def _expand_remote(url: str) -> list[Checkpoint]:
+    found = sorted(remote.matching(url), key=natural) if has_glob(url) else [url]
+    if not found:
+        raise InputError(f"{url}: no folder matches")
+    return [Checkpoint(one, one, labels=_read_remote_labels(one)) for one in found]
+
+
+def _read_remote_labels(url: str) -> Labels:
+    file = f"{url}/{LABELS_FILE}"
+    return _parse_labels(file, remote.read(file)) if remote.exists(file) else Labels()
+
+
 def has_glob(name: str) -> bool:
     """Whether a name is a pattern."""
     return any(char in name for char in _GLOB)
@@ -112,14 +127,16 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 def _read_labels(folder: Path) -> Labels:
     file = folder / LABELS_FILE
-    if not file.is_file():
-        return Labels()
+    return _parse_labels(str(file), file.read_bytes()) if file.is_file() else Labels()
+
+
+def _parse_labels(place: str, content: bytes) -> Labels:
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(content)
         known = {key: document[key] for key in Labels.__dataclass_fields__ if key in document}
         return replace(Labels(), **known)
     except (ValueError, TypeError):
-        raise InputError(f"{file}: not a JSON object of labels (recipe, seed, size, tokens, step)") from None
+        raise InputError(f"{place}: not a JSON object of labels (recipe, seed, size, tokens, step)") from None
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,8 +27,12 @@ from rbridge.scoring.encode import Encoded
 from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine, batches
 from rbridge.scoring.hub import HubSnapshot, fetch, hub_weights_sha256, look_up
 from rbridge.scoring.source import Losses, Ready, Source
+from rbridge.store import remote
 
 ENGINE = "transformers"
+
+# What is read of a checkpoint's files.
+_READ = (".json", ".safetensors", ".model", ".txt", ".jinja")
 
 # Names of the two numbers that say how many experts there are and how many a token uses.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
@@ -56,7 +62,7 @@ def prepare(
         InputError: it cannot be had, or is half there.
     """
 
-    def ready(at: Checkpoint, sha256: str, release: Callable[[], None] = lambda: None) -> Ready:
+    def ready(at: Checkpoint, sha256: str, release: Callable[[], None] = _nothing) -> Ready:
         return Ready(
             weights_sha256=sha256,
             engine=ENGINE,
@@ -65,7 +71,17 @@ def prepare(
             release=release,
         )
 
-    if checkpoint.gguf_file is None and checkpoint.local is None:
+    release: Callable[[], None] = _nothing
+    if remote.is_remote(checkpoint.source):
+        folder = Path(tempfile.mkdtemp(prefix="rbridge-"))
+        release = partial(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            remote.fetch_files(checkpoint.source, folder, _READ)
+        except BaseException:
+            release()
+            raise
+        checkpoint = replace(checkpoint, source=str(folder))
+    elif checkpoint.gguf_file is None and checkpoint.local is None:
         snapshot = look_up(checkpoint.source, checkpoint.revision)
         sha256 = hub_weights_sha256(snapshot)
         known = None if sha256 is None else ready(_at(checkpoint, snapshot), sha256)
@@ -73,11 +89,13 @@ def prepare(
             return known
         snapshot = fetch(snapshot)
         checkpoint = _at(checkpoint, snapshot)
-        release = (lambda: None) if keep_downloads else snapshot.delete
-    else:
-        release = lambda: None  # noqa: E731 - one of two callables
+        release = _nothing if keep_downloads else snapshot.delete
     sha256, check = identify(checkpoint)
     return replace(ready(checkpoint, sha256, release), check_unchanged=check)
+
+
+def _nothing() -> None:
+    """What is to be given back of a checkpoint that was on this machine."""
 
 
 def _at(checkpoint: Checkpoint, snapshot: HubSnapshot) -> Checkpoint:
