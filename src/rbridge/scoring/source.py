@@ -126,7 +126,17 @@ def probe(vocabulary: int) -> tuple[Encoded, Encoded]:
 def encoded(ids: Sequence[int]) -> Encoded:
     """Bare token ids, all but the first scored."""
     at = np.arange(1, len(ids))
-    return Encoded(TraceKey("self-test", "1", "ids"), 0, tuple(ids), at, at, at + 1, None, None, len(ids))
+    return Encoded(
+        key=TraceKey("self-test", "1", "ids"),
+        shots=0,
+        ids=tuple(ids),
+        scored=at,
+        start=at,
+        end=at + 1,
+        weight=None,
+        weight_source=None,
+        num_bytes=len(ids),
+    )
 
 
 def _refuse_shift(source: Source, long: Encoded, whole: Float[np.ndarray, " tokens"]) -> None:
