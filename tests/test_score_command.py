@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from gguf import GGUFWriter
-from pytest_httpserver import HTTPServer
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -25,10 +22,9 @@ from transformers import (
     LlamaModel,
     PreTrainedTokenizerFast,
 )
-from werkzeug import Request, Response
 
 from rbridge.cli import run
-from rbridge.scoring import sweep as sweep_module
+from rbridge.scoring import hf
 from rbridge.scoring.engine import Engine
 from rbridge.store.runs import read_runs
 from tests.checkpoints import build
@@ -107,7 +103,7 @@ def test_a_finished_run_is_not_computed_again(
     def load(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded again")
 
-    monkeypatch.setattr(sweep_module, "load_model", load)
+    monkeypatch.setattr(hf, "load_model", load)
     second = _score(capsys, place, tmp_path / "runs", place / "gpt2")
     assert second.out == first.out
     assert "scored already" in second.err
@@ -141,6 +137,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(
     real, seen = Engine.losses, []
 
     def stopping(self: Engine, batch: list) -> list:
+        if batch[0].key.benchmark == "self-test":
+            return real(self, batch)
         if len(seen) == 7:  # five batches of the first checkpoint, two of the second
             raise interruption
         seen.append([item.key.problem_id for item in batch])
@@ -158,7 +156,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(
     rest: list = []
 
     def counting(self: Engine, batch: list) -> list:
-        rest.extend(item.key.problem_id for item in batch)
+        rest.extend(item.key.problem_id for item in batch if item.key.benchmark != "self-test")
         return real(self, batch)
 
     monkeypatch.setattr(Engine, "losses", counting)
@@ -173,13 +171,13 @@ def test_kill_minus_nine_leaves_a_store_that_goes_on(place: Path, tmp_path: Path
     command = [sys.executable, "-m", "rbridge", "score", str(place / "gpt2"), str(place / "llama")]
     command += ["--traces", str(place / "bundle"), "--shots", "0", "-o", str(tmp_path / "runs")]
     dying = f"""
-import os, rbridge.cli, rbridge.scoring.sweep as sweep
-real = sweep.load_model
+import os, rbridge.cli, rbridge.scoring.hf as hf
+real = hf.load_model
 def load(checkpoint, **more):
     if checkpoint.name.endswith("llama"):
         os.kill(os.getpid(), 9)
     return real(checkpoint, **more)
-sweep.load_model = load
+hf.load_model = load
 rbridge.cli.run({command[3:]!r})
 """
     died = subprocess.run([sys.executable, "-c", dying], capture_output=True, check=False)
@@ -482,67 +480,6 @@ def _write_gguf(path: Path, model: torch.nn.Module, tokenizer_folder: Path) -> N
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def _serve_hub(server: HTTPServer, folder: Path, repository: str) -> None:
-    """A model hub's answers for one repository with two revisions, as huggingface_hub asks for them."""
-    files = sorted(path.name for path in folder.iterdir() if path.is_file())
-    revisions = {
-        "main": "a" * 40,
-        "step900": "b" * 40,
-        "step1000": "c" * 40,
-        **{x * 40: x * 40 for x in "abc"},
-    }
-
-    def answer(request: Request) -> Response:
-        path = request.path
-        if path == f"/api/models/{repository}/refs":
-            branches = [
-                {"name": n, "ref": f"refs/heads/{n}", "targetCommit": c}
-                for n, c in revisions.items()
-                if len(n) < 40
-            ]
-            return Response(
-                json.dumps({"branches": branches, "tags": [], "converts": []}), mimetype="application/json"
-            )
-        if path.startswith(f"/api/models/{repository}/tree/"):
-            entries = [
-                {"type": "file", "path": n, "size": (folder / n).stat().st_size, "oid": "0" * 40}
-                for n in files
-            ]
-            return Response(json.dumps(entries), mimetype="application/json")
-        if path.startswith(f"/api/models/{repository}"):
-            commit = revisions[path.rsplit("/", 1)[1] if "/revision/" in path else "main"]
-            document = {"id": repository, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
-            return Response(json.dumps(document), mimetype="application/json")
-        revision, _, name = path.removeprefix(f"/{repository}/resolve/").partition("/")
-        if name not in files or revision not in revisions:
-            return Response(status=404, headers={"X-Error-Code": "EntryNotFound"})
-        content = (folder / name).read_bytes()
-        headers = {
-            "X-Repo-Commit": revisions[revision],
-            "ETag": f'"{name}-{len(content)}"',
-        }
-        return Response(content, headers=headers)
-
-    server.expect_request(re.compile(".*")).respond_with_handler(answer)
-
-
-def test_hub_names_and_revision_globs_are_fetched(
-    place: Path, tmp_path: Path, httpserver: HTTPServer
-) -> None:
-    """The real hub client against a hub on loopback: a name, and a glob over revisions in step order."""
-    _serve_hub(httpserver, place / "gpt2", "team/proxy")
-    done = subprocess.run(
-        [sys.executable, "-m", "rbridge", "score", "team/proxy", "team/proxy@step*", "--traces", str(place / "bundle"),
-         "--shots", "0", "-o", str(tmp_path / "runs"), "--json"],
-        env={**os.environ, "HF_ENDPOINT": httpserver.url_for("").rstrip("/"), "HF_HOME": str(tmp_path / "hf"),
-             "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    names = [row["checkpoint"] for row in json.loads(done.stdout)["runs"]]
-    assert names == ["team/proxy", "team/proxy@step900", "team/proxy@step1000"]
 
 
 def test_a_missing_question_source_is_one_line_with_the_command(

@@ -14,7 +14,7 @@ from rbridge.records import Labels, Pieces, ScoredTrace, TokenScores, Trace, Tra
 from rbridge.store import files
 from rbridge.store.bundles import MANIFEST, content_sha256, read_bundle, write_bundle
 from rbridge.store.files import new_folder, write_json
-from rbridge.store.labels import read_labels
+from rbridge.store.labels import parse_columns, read_labels
 from rbridge.store.runs import Run, RunManifest, RunStore, read_runs
 from rbridge.store.streaming import rewrite_bundle
 
@@ -218,9 +218,40 @@ def test_labels_are_read_by_checkpoint(tmp_path: Path) -> None:
     }
 
 
+def test_labels_come_from_a_manifest_or_a_trackers_export(tmp_path: Path) -> None:
+    """JSON by checkpoint or as a list; a W&B export with columns of its own names."""
+    expected = {"ckpt/a": Labels(recipe="x", tokens=1000, schedule="wsd", learning_rate=3e-4)}
+    labels = {"recipe": "x", "tokens": 1000, "schedule": "wsd", "learning_rate": 3e-4}
+    (tmp_path / "a.json").write_text(json.dumps({"ckpt/a": labels}))
+    (tmp_path / "b.json").write_text(json.dumps([{"checkpoint": "ckpt/a/", **labels, "notes": "x"}]))
+    (tmp_path / "wandb.csv").write_text(
+        '"Name","State","data_mix","lr","lr_schedule","tokens_seen"\n"ckpt/a","finished","x","0.0003","wsd","1000"\n'
+    )
+    columns = [
+        "checkpoint=Name",
+        "recipe=data_mix",
+        "learning_rate=lr",
+        "schedule=lr_schedule",
+        "tokens=tokens_seen",
+    ]
+    assert read_labels(tmp_path / "a.json") == expected
+    assert read_labels(tmp_path / "b.json") == expected
+    assert read_labels(tmp_path / "wandb.csv", parse_columns(columns)) == expected
+
+
+def test_columns_that_are_none_are_refused(tmp_path: Path) -> None:
+    """A label that does not exist, and a column that the file has not."""
+    with pytest.raises(InputError, match="expected LABEL=COLUMN, with LABEL one of checkpoint, recipe"):
+        parse_columns(["name=x"])
+    (tmp_path / "l.csv").write_text("Name,mix\na,1\n")
+    with pytest.raises(InputError, match=r"l.csv:2: no column 'data'; it has Name, mix"):
+        read_labels(tmp_path / "l.csv", {"checkpoint": "Name", "recipe": "data"})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("checkpoint,seed\na,1\na/,2\n", ":3: checkpoint a comes twice"),
         ("name,seed\na,1\n", "no column 'checkpoint'"),
         ("checkpoint,seed\na,one\n", ":2: seed: Input should be a valid int"),
     ],

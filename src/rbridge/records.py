@@ -158,6 +158,8 @@ class Labels:
     tokens: int | None = None
     step: int | None = None
     flops: float | None = None
+    schedule: str | None = None
+    learning_rate: float | None = None
 
 
 __all__ = [

@@ -185,14 +185,23 @@ def _named(columns: Iterable[str]) -> Iterator[tuple[str, bool]]:
         yield name, lower_is_better(name, lower=way == "lower", higher=way == "higher")
 
 
+def _parameters(run: Run) -> int | None:
+    """Parameters that a token uses; None where a server does not say."""
+    manifest = run.manifest
+    return manifest.active_parameters or manifest.parameters or manifest.labels.parameters
+
+
 def _clock(runs: Sequence[Run]) -> Iterator[tuple[str, RankGroup]]:
     """Tokens trained and 6ND, where checkpoints differ in them: more is better of both."""
     tokens = [run.manifest.labels.tokens for run in runs]
     if any(count is None for count in tokens):
         return
     known = [float(count) for count in tokens if count is not None]
-    flops = [6.0 * run.manifest.parameters * count for run, count in zip(runs, known, strict=True)]
-    for name, values in (("ln_tokens", np.log(known)), ("flops_6nd", np.array(flops))):
+    sizes = [_parameters(run) for run in runs]
+    clocks = {"ln_tokens": np.log(known)}
+    if all(size is not None for size in sizes):
+        clocks["flops_6nd"] = 6.0 * np.array(sizes, dtype=np.float64) * known
+    for name, values in clocks.items():
         if max(known) > _ALIKE * min(known) and min(known) > 0:
             recipes = tuple(run.manifest.labels.recipe or run.manifest.checkpoint for run in runs)
             table = Replicates(recipes, (None,) * len(runs), np.asarray(values)[:, None])

@@ -25,6 +25,7 @@ from rbridge.cli.plan import plan
 from rbridge.cli.predict import predict
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
+from rbridge.cli.runs import runs
 from rbridge.cli.score import score
 from rbridge.cli.show import show
 from rbridge.cli.targets import targets
@@ -54,6 +55,7 @@ app.command(fit)
 app.command(predict)
 app.command(paper)
 app.command(targets, name="targets")
+app.command(runs, name="runs")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

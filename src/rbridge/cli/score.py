@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
 from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import print_json, say
 
+if TYPE_CHECKING:
+    from rbridge.records import Labels
+    from rbridge.scoring.checkpoints import Checkpoint
+    from rbridge.scoring.sweep import Prepare, ScoreSettings
+    from rbridge.store.bundles import Bundle
+
+# Seconds between two looks at a training folder.
+_LOOK_EVERY = 10.0
+
 
 def score(
     *checkpoints: str,
     traces: str,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: Annotated[str, Parameter(name=["--out", "-o"])],
     shots: int = 5,
     benchmark: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
@@ -25,6 +36,7 @@ def score(
     question_key: Path | None = None,
     offline: Annotated[bool, Parameter(negative="")] = False,
     labels: Path | None = None,
+    columns: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
@@ -33,6 +45,14 @@ def score(
     margin: Annotated[bool, Parameter(negative="")] = False,
     gold: Annotated[bool, Parameter(negative="")] = False,
     generic: Path | None = None,
+    endpoint: str | None = None,
+    tokenizer: str | None = None,
+    keep_downloads: Annotated[bool, Parameter(negative="")] = False,
+    shard: str | None = None,
+    watch: Annotated[bool, Parameter(negative="")] = False,
+    every: float = _LOOK_EVERY,
+    until: int | None = None,
+    verify: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -42,11 +62,12 @@ def score(
     Parameters
     ----------
     checkpoints
-        Local folders, GGUF files, hub names (owner/name, with @revision or not); globs are expanded.
+        Local folders, GGUF files, hub names (owner/name, with @revision or not), URLs (s3://, gs://,
+        hf://); globs are expanded.
     traces
-        A bundle: a folder, or "starter" for the one that ships.
+        A bundle: a folder, a URL, or "starter" for the one that ships.
     out
-        Folder that runs are kept in.
+        Folder or URL that runs are kept in.
     shots
         Worked examples before each question; dropped from the front where the context is short.
     benchmark
@@ -67,7 +88,10 @@ def score(
     offline
         Use no network: hub names come from the cache alone.
     labels
-        CSV that says what each checkpoint is: checkpoint, and any of recipe, seed, size, tokens, step.
+        CSV or JSON that says what each checkpoint is: checkpoint, and any of recipe, seed, size,
+        parameters, tokens, step, flops, schedule, learning_rate.
+    columns
+        What the labels file calls them, as in a tracker's export: checkpoint=Name, recipe=data_mix.
     dtype
         Of weights and activations; losses are taken in float32 always.
     device
@@ -86,28 +110,50 @@ def score(
         Also read the benchmark's own solution of every problem, for gold_bits_per_byte.
     generic
         Also read this plain text file, for generic_bits_per_byte.
+    endpoint
+        Ask a server: the URL of an OpenAI-compatible API with prompt_logprobs (vLLM) or echo, ending in
+        /v1; checkpoints are then the names of its models.
+    tokenizer
+        Where the tokenizer of the endpoint's model is: a folder or a hub name.
+    keep_downloads
+        Leave what was fetched from the hub in its cache; else each revision goes when it is scored.
+    shard
+        I/N: only every N-th checkpoint from the I-th on, counted from 0 (Slurm arrays, indexed Jobs).
+    watch
+        Wait for more checkpoints and score each when it is whole; Ctrl-C while waiting ends it.
+    every
+        Seconds between two looks with --watch.
+    until
+        End --watch after so many checkpoints.
+    verify
+        Score so many random items of each finished run again, and compare; nothing is written.
     json
         Print JSON instead of a table.
     """
     if offline:
         forbid_network()
     from rbridge.cli.choices import check_weights
-    from rbridge.cli.shapes import score_document
-    from rbridge.cli.tables import print_scores
     from rbridge.errors import InputError
-    from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.readings import Wanted
-    from rbridge.scoring.sweep import ScoreSettings, sweep
+    from rbridge.scoring.sweep import ScoreSettings
     from rbridge.scoring.windows import Window
-    from rbridge.store.labels import read_labels
-    from rbridge.store.runs import RunStore
-    from rbridge.store.views import View
+    from rbridge.store.labels import parse_columns, read_labels
+    from rbridge.store.remote import is_remote
     from rbridge.traces.named import open_bundle
 
+    if not checkpoints and verify is None:
+        raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
+    if watch and (shard or endpoint):
+        raise InputError("--watch follows a folder; it does not go with --shard or --endpoint")
+    if until is not None and not watch:
+        raise InputError("--until ends --watch, which is not given")
+    if (endpoint is None) != (tokenizer is None):
+        raise InputError("--endpoint URL and --tokenizer FOLDER|NAME go together: token ids are sent")
     if stride is not None and window is None:
         raise InputError("--stride goes with --window")
-    if not checkpoints:
-        raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
+    further = Wanted(margin=margin, gold=gold, generic=generic)
+    if endpoint is not None and further.anything:
+        raise InputError("--margin, --gold and --generic need the model here; they do not go with --endpoint")
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
     check_weights(bundle, voices, weights)
@@ -119,18 +165,118 @@ def score(
         questions=questions,
         question_key=question_key,
         dtype=dtype,
-        device=device,
+        device=endpoint or device,
         batch_tokens=batch_tokens,
         window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
-        further=Wanted(margin=margin, gold=gold, generic=generic),
+        further=further,
+        keep_downloads=keep_downloads,
     )
+    store = _store(out)
+    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)
+    if verify is not None:
+        return _verify(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
+    return _score(
+        checkpoints,
+        bundle,
+        store,
+        settings,
+        origin,
+        push_to=out if is_remote(out) else None,
+        labels=read_labels(labels, parse_columns(columns)) if labels else {},
+        shard=shard,
+        every=every if watch else None,
+        until=until,
+        weights=weights,
+        json=json,
+    )
+
+
+def _store(out: str) -> Path:
+    """The folder that runs are kept in: that one, or what stands for it on this machine."""
+    from rbridge.store.remote import is_remote, mirror, pull_runs
+
+    if not is_remote(out):
+        return Path(out)
+    root = mirror(out)
+    root.mkdir(parents=True, exist_ok=True)
+    pull_runs(out, root)
+    return root
+
+
+class _Origin(NamedTuple):
+    """Where checkpoints come from: how names are found, and what makes one ready, by dtype."""
+
+    expand: Callable[[Sequence[str]], list[Checkpoint]]
+    prepare_for: Callable[[str], Prepare]
+
+
+def _local(settings: ScoreSettings) -> _Origin:
+    from rbridge.scoring.checkpoints import expand
+    from rbridge.scoring.sweep import transformers_prepare
+
+    return _Origin(expand, partial(transformers_prepare, settings))
+
+
+def _served(url: str, tokenizer: str) -> _Origin:
+    from rbridge.scoring.checkpoints import Checkpoint, expand
+    from rbridge.scoring.endpoint import prepare
+
+    (where,) = expand([tokenizer])
+
+    def named(names: Sequence[str]) -> list[Checkpoint]:
+        return [Checkpoint(name, url) for name in names]
+
+    def prepare_for(dtype: str) -> Prepare:
+        return partial(prepare, tokenizer=where, dtype=dtype)
+
+    return _Origin(named, prepare_for)
+
+
+def _score(
+    names: tuple[str, ...],
+    bundle: Bundle,
+    out: Path,
+    settings: ScoreSettings,
+    origin: _Origin,
+    *,
+    push_to: str | None,
+    labels: Mapping[str, Labels],
+    shard: str | None,
+    every: float | None,
+    until: int | None,
+    weights: str | None,
+    json: bool,
+) -> int:
+    from rbridge.cli.shapes import score_document
+    from rbridge.cli.tables import print_scores
+    from rbridge.scoring.fleet import parse_shard, take_shard
+    from rbridge.scoring.sweep import sweep
+    from rbridge.scoring.watch import watched
+    from rbridge.store.remote import push_run
+    from rbridge.store.runs import Run, RunStore
+    from rbridge.store.views import View
+
+    done: list[Run] = []
+
+    def finished(run: Run) -> None:
+        done.append(run)
+        if push_to is not None:
+            push_run(push_to, run)
+
+    part = parse_shard(shard) if shard else (0, 1)
+    if every is None:
+        found: Iterable[Checkpoint] = take_shard(origin.expand(names), part)
+    else:
+        found = watched(names, seconds=every, is_done=lambda: until is not None and len(done) >= until)
     result = sweep(
-        expand(checkpoints),
+        found,
         bundle,
         RunStore(out),
         settings,
-        labels=read_labels(labels) if labels else {},
+        labels=labels,
         progress=say,
+        prepare=origin.prepare_for(settings.dtype),
+        finished=finished,
     )
     runs = [run.seen(View(weights=weights)) for run in result.runs]
     if json:
@@ -140,3 +286,54 @@ def score(
     for failure in result.failures:
         say(f"error: {failure.reason}")
     return 1 if result.failures else 0
+
+
+def _verify(
+    names: tuple[str, ...],
+    bundle: Bundle,
+    out: Path,
+    settings: ScoreSettings,
+    origin: _Origin,
+    *,
+    num_items: int,
+    json: bool,
+) -> int:
+    import numpy as np
+
+    from rbridge.cli.shapes import verified_document
+    from rbridge.cli.tables import print_verified
+    from rbridge.errors import InputError
+    from rbridge.scoring.verify import verify
+    from rbridge.store.runs import read_runs
+
+    runs = read_runs(out)
+    if names:
+        wanted = {checkpoint.name for checkpoint in origin.expand(names)}
+        unscored = wanted - {run.manifest.checkpoint for run in runs}
+        if unscored:
+            raise InputError(f"{out}: has no run of {min(unscored)}; score it first, without --verify")
+        runs = tuple(run for run in runs if run.manifest.checkpoint in wanted)
+    found, failures = verify(
+        runs,
+        bundle,
+        num_items=num_items,
+        rng=np.random.default_rng(),
+        find=lambda name: origin.expand([name])[0],
+        prepare_for=origin.prepare_for,
+        questions=settings.questions,
+        progress=say,
+    )
+    if json:
+        print_json(verified_document(found))
+    else:
+        print_verified(found)
+    for failure in failures:
+        say(f"error: {failure.reason}")
+    for one in found:
+        if not one.holds:
+            say(
+                f"error: {one.run.folder}: a token's loss differs by {one.max_difference:.2g} nats, more than "
+                f"{one.tolerance:.2g}: its numbers are not those of this machine and checkpoint; delete the run "
+                "and score it again"
+            )
+    return 1 if failures or not all(one.holds for one in found) else 0

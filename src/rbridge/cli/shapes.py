@@ -11,6 +11,7 @@ from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_values
 from rbridge.records import ScoredTrace
 
 if TYPE_CHECKING:
+    from rbridge.scoring.verify import Verified
     from rbridge.store.runs import Run
 
 FORMAT_VERSION = 1
@@ -21,6 +22,22 @@ def score_document(runs: Sequence[Run]) -> dict[str, Any]:
     """What ``rbridge score --json`` prints: a row per checkpoint, benchmark, voice and shots."""
     rows = [_score_row(run, row) for run in runs for row in score_rows(run, run.scored())]
     return {"format_version": FORMAT_VERSION, "runs": rows}
+
+
+def verified_document(found: Sequence[Verified]) -> dict[str, Any]:
+    """What ``rbridge score --verify --json`` prints: a row a run."""
+    rows = [
+        {
+            **_identity(one.run),
+            "num_items": one.num_items,
+            "num_tokens": one.num_tokens,
+            "max_difference": one.max_difference,
+            "tolerance": one.tolerance,
+            "holds": one.holds,
+        }
+        for one in found
+    ]
+    return {"format_version": FORMAT_VERSION, "verified": rows}
 
 
 def _score_row(run: Run, row: ScoreRow) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rbridge.metric import Mean
 from rbridge.records import Trace
 
 if TYPE_CHECKING:
+    from rbridge.scoring.verify import Verified
     from rbridge.store.runs import Run
 
 _SHOWN = ("rbridge", "rbridge_unnormalised", "trace_nll", "trace_bits_per_byte")
@@ -48,6 +49,27 @@ def print_scores(runs: Sequence[Run]) -> None:
             say(f"skipped {row.benchmark}/{skip.problem_id} for {row.checkpoint}: {skip.reason}")
         if row.num_skipped > 3:
             say(f"skipped {row.num_skipped - 3} more of {row.benchmark} (all of them: rbridge show --items)")
+
+
+def print_verified(found: Sequence[Verified]) -> None:
+    """A row a run: what was scored again, and how far it is from what is stored."""
+    print_table(
+        "Verified (largest difference of a token's loss, nats)",
+        ("checkpoint", "run", "items", "tokens", "difference", "allowed", ""),
+        [
+            (
+                _shortened(one.run.manifest.checkpoint),
+                one.run.folder.name,
+                str(one.num_items),
+                str(one.num_tokens),
+                f"{one.max_difference:.1e}",
+                f"{one.tolerance:.1e}",
+                "holds" if one.holds else "DIFFERS",
+            )
+            for one in found
+        ],
+        text_columns=2,
+    )
 
 
 def _mean(found: Mean | None) -> str:

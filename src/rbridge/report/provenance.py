@@ -25,7 +25,7 @@ class RunRow:
     seed: int | None
     size: str | None
     step: int | None
-    parameters: int
+    parameters: int | None
     tokens: int | None
     dtype: str
     device: str

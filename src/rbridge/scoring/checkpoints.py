@@ -10,18 +10,18 @@ import logging
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, snapshot_download
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels
+from rbridge.scoring.hub import INDEX, fetch_all, index_shards, matching_revisions
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.store import remote
 from rbridge.store.files import sha256_file, sha256_json
 
 LABELS_FILE = "rbridge.json"
@@ -80,50 +80,63 @@ def expand(names: Sequence[str]) -> list[Checkpoint]:
 
 
 def _expand_one(name: str) -> list[Checkpoint]:
+    if remote.is_remote(name):
+        return _expand_remote(name)
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
         return [Checkpoint(name, str(path.parent), gguf_file=path.name, labels=_read_labels(path.parent))]
     if path.is_dir():
         return [Checkpoint(name, name, labels=_read_labels(path))]
-    found = sorted(glob.glob(name)) if any(char in name for char in _GLOB) else []  # noqa: PTH207 - may be absolute
+    found = sorted(glob.glob(name), key=natural) if has_glob(name) else []  # noqa: PTH207 - may be absolute
     if found:
         return [checkpoint for match in found for checkpoint in _expand_one(match)]
     if path.exists() or name.startswith((".", "/", "~")) or path.suffix in (".gguf", ".safetensors", ".bin"):
         raise InputError(f"{name}: no checkpoint there; expected a folder with config.json, or a .gguf file")
     hub_name, _, revision = name.partition("@")
-    if any(char in revision for char in _GLOB):
-        revisions = _matching_revisions(hub_name, revision)
+    if has_glob(hub_name):
+        raise InputError(
+            f"{name}: no folder and no file matches; globs over a hub are over revisions (owner/name@step*)"
+        )
+    if has_glob(revision):
+        revisions = sorted(matching_revisions(hub_name, revision), key=natural)
         return [Checkpoint(f"{hub_name}@{match}", hub_name, revision=match) for match in revisions]
     return [Checkpoint(name, hub_name, revision=revision or None)]
 
 
-def _matching_revisions(hub_name: str, pattern: str) -> list[str]:
-    with _hub_errors(hub_name):
-        refs = HfApi().list_repo_refs(hub_name)
-    names = [ref.name for ref in [*refs.branches, *refs.tags]]
-    found = sorted({name for name in names if fnmatchcase(name, pattern)}, key=_natural)
+def _expand_remote(url: str) -> list[Checkpoint]:
+    found = sorted(remote.matching(url), key=natural) if has_glob(url) else [url]
     if not found:
-        raise InputError(
-            f"{hub_name}@{pattern}: none of its {len(names)} revisions matches; see them on the hub"
-        )
-    return found
+        raise InputError(f"{url}: no folder matches")
+    return [Checkpoint(one, one, labels=_read_remote_labels(one)) for one in found]
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
+def _read_remote_labels(url: str) -> Labels:
+    file = f"{url}/{LABELS_FILE}"
+    return _parse_labels(file, remote.read(file)) if remote.exists(file) else Labels()
+
+
+def has_glob(name: str) -> bool:
+    """Whether a name is a pattern."""
+    return any(char in name for char in _GLOB)
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
     """Sort key that puts step900 before step1000."""
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _read_labels(folder: Path) -> Labels:
     file = folder / LABELS_FILE
-    if not file.is_file():
-        return Labels()
+    return _parse_labels(str(file), file.read_bytes()) if file.is_file() else Labels()
+
+
+def _parse_labels(place: str, content: bytes) -> Labels:
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(content)
         known = {key: document[key] for key in Labels.__dataclass_fields__ if key in document}
         return replace(Labels(), **known)
     except (ValueError, TypeError):
-        raise InputError(f"{file}: not a JSON object of labels (recipe, seed, size, tokens, step)") from None
+        raise InputError(f"{place}: not a JSON object of labels (recipe, seed, size, tokens, step)") from None
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
@@ -134,7 +147,7 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
     """
     if checkpoint.gguf_file is not None:
         return sha256_file(Path(checkpoint.source) / checkpoint.gguf_file)
-    files = _weight_files(_folder(checkpoint))
+    files = weight_files(_folder(checkpoint))
     return sha256_json({file.name: sha256_file(file) for file in files})
 
 
@@ -142,16 +155,10 @@ def _folder(checkpoint: Checkpoint) -> Path:
     """The checkpoint's folder on this machine; a hub checkpoint is fetched first."""
     if checkpoint.local is not None:
         return checkpoint.local
-    with _hub_errors(checkpoint.name):
-        path = snapshot_download(
-            checkpoint.source,
-            revision=checkpoint.revision,
-            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"],
-        )
-    return Path(path)
+    return fetch_all(checkpoint.source, checkpoint.revision)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """config.json and the safetensors files that it goes with, all of them there.
 
     Raises:
@@ -163,9 +170,9 @@ def _weight_files(folder: Path) -> list[Path]:
             f"{folder}: no config.json, so no transformers checkpoint; "
             "expected what save_pretrained writes, a hub name, or a .gguf file"
         )
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if index.is_file():
-        shards = sorted({folder / name for name in _index_shards(index)})
+        shards = [folder / name for name in index_shards(index)]
         missing = [shard for shard in shards if not shard.is_file()]
         if missing:
             raise InputError(
@@ -184,13 +191,6 @@ def _weight_files(folder: Path) -> list[Path]:
     return [config, weights]
 
 
-def _index_shards(index: Path) -> list[str]:
-    try:
-        return list(json.loads(index.read_bytes())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{index}: damaged; fetch the checkpoint again") from None
-
-
 def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
     """The checkpoint's own tokenizer.
 
@@ -198,7 +198,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
         InputError: it has none, or none that is exact.
     """
     where = checkpoint.name
-    with _load_errors(where, "tokenizer"):
+    with _load_errors(where, "tokenizer"), _quiet(checkpoint):
         loaded: Any = AutoTokenizer.from_pretrained(
             *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
         )
@@ -227,7 +227,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
         InputError: it cannot be loaded, or weights of it are missing, so that some of its
             parameters would be random.
     """
-    with _load_errors(checkpoint.name, "model"):
+    with _load_errors(checkpoint.name, "model"), _quiet(checkpoint):
         loading: dict[str, Any] = {} if checkpoint.gguf_file else {"use_safetensors": True}
         model, info = AutoModelForCausalLM.from_pretrained(
             *_place(checkpoint),
@@ -243,7 +243,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
         model=model,
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
-        context_length=_context_length(model.config),
+        context_length=context_length(model.config),
     )
 
 
@@ -267,7 +267,7 @@ def _gguf(checkpoint: Checkpoint) -> dict[str, str]:
     return {"gguf_file": checkpoint.gguf_file} if checkpoint.gguf_file else {}
 
 
-def _context_length(config: Any) -> int | None:
+def context_length(config: Any) -> int | None:
     """How many tokens the model was made for; None where nothing bounds it (state-space models)."""
     text = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len"):
@@ -277,35 +277,19 @@ def _context_length(config: Any) -> int | None:
     return None
 
 
-@contextlib.contextmanager
-def _hub_errors(name: str) -> Generator[None]:
-    """Errors of the hub client as one line each."""
-    try:
-        yield
-    except Exception as error:
-        kind = type(error).__name__
-        if not _is_hub_error(error):
-            raise
-        raise InputError(
-            f"{name}: not a local folder, and the hub did not give it ({kind}: {first_line(error)}); "
-            "check the name and revision, the network, and HF_TOKEN for a gated model"
-        ) from None
+def _quiet(checkpoint: Checkpoint) -> contextlib.AbstractContextManager[object]:
+    """GGUF loading draws a bar that transformers' own switch does not reach.
 
-
-def _is_hub_error(error: Exception) -> bool:
-    module = type(error).__module__.partition(".")[0]
-    return module in ("huggingface_hub", "httpx", "httpx2", "requests") or isinstance(
-        error, OSError | ValueError
-    )
+    For nothing else: standard error is the whole process's, and folders are read in a thread too.
+    """
+    return contextlib.redirect_stderr(io.StringIO()) if checkpoint.gguf_file else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def _load_errors(name: str, part: str) -> Generator[None]:
     """Errors of transformers and safetensors on a damaged or foreign checkpoint as one line each."""
     try:
-        # GGUF loading draws a bar that transformers' own switch does not reach.
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
+        yield
     except (RBridgeError, MemoryError):
         raise
     except Exception as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,21 @@ from rbridge import __version__
 from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
-from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
+from rbridge.scoring import hf
+from rbridge.scoring.ahead import prepared, prepared_ahead
+from rbridge.scoring.checkpoints import Checkpoint
 from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
-from rbridge.scoring.engine import Engine, batches
+from rbridge.scoring.names import ParsedLabels, with_parsed
 from rbridge.scoring.readings import Reader, Wanted, read_further
+from rbridge.scoring.source import Ready, Source, prove
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
 from rbridge.store.runs import FORMAT_VERSION, Run, RunManifest, RunStore, skip_rows
+
+# Makes a checkpoint ready, told how to find out that its run is finished already; see ``hf.prepare``.
+Prepare = Callable[[Checkpoint, Callable[[Ready], bool]], Ready]
 
 # Seconds between two writes of what a running checkpoint has given so far.
 _KEEP_EVERY = 5.0
@@ -49,6 +56,7 @@ class ScoreSettings:
         batch_tokens: padded tokens a batch.
         window: read longer traces in such windows, or None: then what does not fit is skipped.
         further: readings beyond the traces themselves; they change no score.
+        keep_downloads: leave what was fetched from the hub in its cache.
     """
 
     shots: int = 5
@@ -62,6 +70,7 @@ class ScoreSettings:
     batch_tokens: int = 4096
     window: Window | None = None
     further: Wanted = field(default_factory=Wanted)
+    keep_downloads: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,24 +114,29 @@ def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
 
 
 def sweep(
-    checkpoints: Sequence[Checkpoint],
+    checkpoints: Iterable[Checkpoint],
     bundle: Bundle,
     store: RunStore,
     settings: ScoreSettings,
     *,
     labels: Mapping[str, Labels] | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    prepare: Prepare | None = None,
+    finished: Callable[[Run], None] = lambda _: None,
 ) -> Sweep:
     """Score every checkpoint on the bundle's traces and keep each run as it is finished.
 
     Args:
-        checkpoints: from ``expand``.
+        checkpoints: from ``expand``; they may come while others are scored.
         bundle: traces.
         store: where runs are kept; a finished one is not computed again, a half-finished one goes
             on where it stopped.
         settings: see ``ScoreSettings``.
-        labels: by checkpoint name; they win over what a checkpoint says of itself.
+        labels: by checkpoint name; they win over what a checkpoint says of itself, and that over the
+            step and tokens that its name tells.
         progress: told one line at a time what is being done.
+        prepare: makes a checkpoint ready; transformers by default.
+        finished: told each run as it is finished.
 
     Returns:
         The runs, and the checkpoints that failed: one bad checkpoint does not stop the others.
@@ -135,23 +149,26 @@ def sweep(
     # Refuses worked examples that do not exist before any model is loaded.
     read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
     readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
+    jobs = _Jobs(bundle, resolved.traces, resolved.sources, readings, settings, store, progress)
+    prepare = prepare or transformers_prepare(settings, settings.dtype)
     runs: list[Run] = []
     failures: list[Failure] = []
-    for number, checkpoint in enumerate(checkpoints, start=1):
-        progress(f"[{number}/{len(checkpoints)}] {checkpoint.name}")
+    listed = isinstance(checkpoints, Sequence)
+    total = f"/{len(checkpoints)}" if isinstance(checkpoints, Sequence) else ""
+    stream = (prepared_ahead if listed else prepared)(checkpoints, jobs.preparing(prepare))
+    for number, (checkpoint, ready) in enumerate(stream, start=1):
+        progress(f"[{number}{total}] {checkpoint.name}")
         try:
-            job = _Job(
-                checkpoint, bundle, resolved.traces, resolved.sources, readings, settings, store, progress
-            )
-            run = job.run((labels or {}).get(checkpoint.name, checkpoint.labels))
+            run = jobs.run(checkpoint, ready, _labels(checkpoint, labels or {}))
             if settings.further.anything:
-                job.read_further(run)
+                jobs.read_further(checkpoint, run)
         except RBridgeError as error:
             failures.append(Failure(checkpoint.name, str(error)))
             progress(f"  failed: {error}")
             continue
         runs.append(run)
         failures.extend(_shortcomings(run))
+        finished(run)
     return Sweep(tuple(runs), tuple(failures))
 
 
@@ -166,6 +183,21 @@ def _question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
             f"{bundle.manifest.question_key}): give the key file that the bundle was made with"
         )
     return key
+
+
+def transformers_prepare(settings: ScoreSettings, dtype: str) -> Prepare:
+    """What makes a folder, a hub name or a GGUF file ready for transformers."""
+    return partial(
+        hf.prepare,
+        dtype=dtype,
+        device=settings.device or _best_device(),
+        batch_tokens=settings.batch_tokens,
+        keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
+    )
+
+
+def _labels(checkpoint: Checkpoint, given: Mapping[str, Labels]) -> ParsedLabels:
+    return with_parsed(given.get(checkpoint.name, checkpoint.labels), checkpoint.name)
 
 
 def _shortcomings(run: Run) -> list[Failure]:
@@ -184,10 +216,9 @@ def _shortcomings(run: Run) -> list[Failure]:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One checkpoint on one bundle."""
+class _Jobs:
+    """Checkpoints on one bundle, one after the other."""
 
-    checkpoint: Checkpoint
     bundle: Bundle
     traces: Sequence[Trace]
     question_sources: Mapping[str, str]
@@ -196,21 +227,42 @@ class _Job:
     store: RunStore
     progress: Callable[[str], None]
 
-    def run(self, labels: Labels) -> Run:
-        """The finished run: from the store, or computed."""
-        weights = weights_sha256(self.checkpoint)
-        tokenizer = load_tokenizer(self.checkpoint)
-        key = self._key(weights, tokenizer)
-        done = self.store.finished(key, self.checkpoint.name)
-        if done is not None:
-            self.progress("  scored already")
-            return done if done.manifest.labels == labels else self.store.relabel(done, labels)
-        return self._compute(key, weights, tokenizer, labels)
+    def preparing(self, prepare: Prepare) -> Callable[[Checkpoint], Ready]:
+        """``prepare``, told how to find out that a run is finished before its weights are fetched."""
 
-    def read_further(self, run: Run) -> None:
+        def one(checkpoint: Checkpoint) -> Ready:
+            def is_finished(ready: Ready) -> bool:
+                key = self._key(checkpoint, ready, ready.tokenizer())
+                return self.store.finished(key, checkpoint.name) is not None
+
+            return prepare(checkpoint, is_finished)
+
+        return one
+
+    def run(self, checkpoint: Checkpoint, ready: Ready | RBridgeError, labels: ParsedLabels) -> Run:
+        """The finished run: from the store, or computed."""
+        if isinstance(ready, RBridgeError):
+            raise ready
+        try:
+            tokenizer = ready.tokenizer()
+            key = self._key(checkpoint, ready, tokenizer)
+            done = self.store.finished(key, checkpoint.name)
+            if done is None:
+                return self._compute(key, checkpoint, ready, tokenizer, labels)
+        finally:
+            ready.release()
+        self.progress("  scored already")
+        self.store.drop_partial(key)  # of a process that died after it had finished
+        return (
+            done
+            if done.manifest.labels == labels.labels
+            else self.store.relabel(done, labels.labels, labels.parsed)
+        )
+
+    def read_further(self, checkpoint: Checkpoint, run: Run) -> None:
         """The further readings that are asked for, beside the finished run."""
         reader = Reader(
-            self.checkpoint,
+            checkpoint,
             dtype=self.settings.dtype,
             device=self.settings.device or _best_device(),
             shots=self.settings.shots,
@@ -225,31 +277,36 @@ class _Job:
             progress=self.progress,
         )
 
-    def _compute(self, key: str, weights: str, tokenizer: ProxyTokenizer, labels: Labels) -> Run:
+    def _compute(
+        self, key: str, checkpoint: Checkpoint, ready: Ready, tokenizer: ProxyTokenizer, labels: ParsedLabels
+    ) -> Run:
         started = time.monotonic()
-        device = self.settings.device or _best_device()
-        loaded = load_model(self.checkpoint, dtype=self.settings.dtype, device=device)
-        engine = Engine(loaded.model, name=self.checkpoint.name)
-        encoded, skips = self._encode(tokenizer, loaded)
+        source = ready.open()
+        difference = prove(source)
+        encoded, skips = self._encode(tokenizer, source)
         highest = max((max(item.ids) for item in encoded), default=0)
-        if highest >= engine.vocabulary:
+        if highest >= source.vocabulary:
             raise InputError(
-                f"{self.checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
-                f"{engine.vocabulary}; is the tokenizer another model's?"
+                f"{checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
+                f"{source.vocabulary}; is the tokenizer another model's?"
             )
-        scored = join_parts(self._score(key, engine, encoded))
+        scored = join_parts(self._score(key, ready, source, encoded))
+        ready.check_unchanged()
         manifest = RunManifest(
             key=key,
-            checkpoint=self.checkpoint.name,
-            labels=labels,
-            revision=self.checkpoint.revision,
-            weights_sha256=weights,
+            checkpoint=checkpoint.name,
+            labels=labels.labels,
+            parsed_labels=list(labels.parsed),
+            revision=checkpoint.revision,
+            weights_sha256=ready.weights_sha256,
             tokenizer_sha256=tokenizer.sha256,
-            architecture=loaded.architecture,
-            parameters=loaded.parameters,
-            context_length=loaded.context_length,
+            engine=ready.engine,
+            architecture=source.architecture,
+            parameters=source.parameters,
+            active_parameters=source.active_parameters,
+            context_length=source.context_length,
             dtype=self.settings.dtype,
-            device=device,
+            device=self.settings.device or _best_device(),
             threads=torch.get_num_threads(),
             prefix_ids=tokenizer.prefix_ids,
             bundle=str(self.bundle.path),
@@ -264,16 +321,17 @@ class _Job:
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
-            max_probe_difference=engine.max_probe_difference,
+            max_probe_difference=difference,
         )
         return self.store.finish(manifest, scored)
 
-    def _key(self, weights: str, tokenizer: ProxyTokenizer) -> str:
+    def _key(self, checkpoint: Checkpoint, ready: Ready, tokenizer: ProxyTokenizer) -> str:
         return sha256_json(
             {
                 "engine_format": FORMAT_VERSION,
-                "weights": weights,
-                "revision": self.checkpoint.revision,
+                "engine": ready.engine,
+                "weights": ready.weights_sha256,
+                "revision": checkpoint.revision,
                 "tokenizer": tokenizer.sha256,
                 "prefix": tokenizer.prefix_ids,
                 "dtype": self.settings.dtype,
@@ -282,7 +340,7 @@ class _Job:
             }
         )
 
-    def _encode(self, tokenizer: ProxyTokenizer, loaded: LoadedModel) -> tuple[list[Encoded], list[Skip]]:
+    def _encode(self, tokenizer: ProxyTokenizer, source: Source) -> tuple[list[Encoded], list[Skip]]:
         encoded: list[Encoded] = []
         skips: list[Skip] = []
         for trace in self.traces:
@@ -290,7 +348,7 @@ class _Job:
                 trace,
                 tokenizer,
                 shots=self.settings.shots,
-                context_length=loaded.context_length,
+                context_length=source.context_length,
                 window=self.settings.window,
             )
             if isinstance(found, Skip):
@@ -299,7 +357,7 @@ class _Job:
                 encoded.extend(cut_windows(found))
         return encoded, skips
 
-    def _score(self, key: str, engine: Engine, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
+    def _score(self, key: str, ready: Ready, source: Source, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
         """Losses of every trace, batch by batch; what an interrupted run left is not run again."""
         kept = {scored.key: scored for scored in self.store.partial(key)}
         if kept:
@@ -307,34 +365,33 @@ class _Job:
         fresh: list[ScoredTrace] = []
         last = time.monotonic()
         try:
-            for items in self._batches(engine, encoded):
+            for items in source.batches(encoded):
                 if all(item.key in kept for item in items):
                     continue
                 fresh.extend(
-                    _scored(item, nll) for item, nll in zip(items, engine.losses(items), strict=True)
+                    as_scored(item, nll) for item, nll in zip(items, source.losses(items), strict=True)
                 )
                 if time.monotonic() - last > _KEEP_EVERY:
-                    self._keep(key, fresh, kept)
+                    self._keep(key, ready, fresh, kept)
                     self.progress(f"  {len(kept)} of {len(encoded)} traces")
                     last = time.monotonic()
         finally:  # whatever ends the loop, Ctrl-C or a full disk later on, finished batches stay
-            self._keep(key, fresh, kept)
+            self._keep(key, ready, fresh, kept)
         return [kept[item.key] for item in encoded]
 
-    def _batches(self, engine: Engine, encoded: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-        budget = engine.token_budget(self.settings.batch_tokens)
-        for batch in batches([len(item.ids) for item in encoded], budget=budget, border=engine.border):
-            yield [encoded[index] for index in batch]
-
-    def _keep(self, key: str, fresh: list[ScoredTrace], kept: dict[TraceKey, ScoredTrace]) -> None:
+    def _keep(
+        self, key: str, ready: Ready, fresh: list[ScoredTrace], kept: dict[TraceKey, ScoredTrace]
+    ) -> None:
         """Write the batches since the last write, so that they outlive an interruption."""
         if fresh:
+            ready.check_unchanged()
             self.store.append(key, fresh)
             kept |= {scored.key: scored for scored in fresh}
             fresh.clear()
 
 
-def _scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
+def as_scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
+    """The losses of one encoded trace, beside its weights and spans."""
     tokens = TokenScores(
         nll=nll.astype(np.float64),
         weight=item.weight,

@@ -45,6 +45,7 @@ class ProxyTokenizer:
         definition = _without_control_pieces(backend.to_str())
         self.sha256 = hashlib.sha256(definition.encode()).hexdigest()
         self.prefix_ids = _prefix_ids(loaded)
+        self.vocabulary_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())  # ids are below it
         self._backend: Tokenizer = Tokenizer.from_str(definition)
         self._backend.no_truncation()
         self._backend.no_padding()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,7 @@ def new_folder(path: Path) -> Generator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.parent / f".{path.name}.tmp-{os.getpid()}"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = path.parent / f".{path.name}.tmp-{unique()}"
     scratch.mkdir()
     try:
         yield scratch
@@ -61,6 +61,11 @@ def replaced_folder(path: Path) -> Generator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+def unique() -> str:
+    """Part of a file name that no other process has, on whatever machine that shares the folder."""
+    return uuid.uuid4().hex[:12]
+
+
 def refuse_existing(path: Path) -> None:
     """Raise where something stands at ``path`` already.
 
@@ -73,7 +78,7 @@ def refuse_existing(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``path`` atomically: into a file beside it, to the disk, then renamed over it."""
-    scratch = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.tmp-{unique()}")
     try:
         with scratch.open("wb") as file:
             file.write(content)

@@ -1,11 +1,12 @@
 """Score runs on disk: a folder per (checkpoint x bundle), raw per-token values, never recomputed.
 
 RUNS/<checkpoint>-<key>/manifest.json, tokens.parquet     finished
-RUNS/.partial-<key>/00007.parquet                         batches of a run that was interrupted
+RUNS/.partial-<key>/00007-<writer>.parquet                batches of a run that was interrupted
 """
 
 from __future__ import annotations
 
+import glob
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rbridge.errors import InputError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TraceKey
 from rbridge.store.documents import read_document
-from rbridge.store.files import new_folder, write_bytes, write_json
+from rbridge.store.files import new_folder, unique, write_bytes, write_json
 from rbridge.store.views import WHOLE, View, viewed
 
 # 1: first format.
@@ -79,7 +80,10 @@ class RunManifest(BaseModel):
     weights_sha256: str
     tokenizer_sha256: str
     architecture: str
-    parameters: int
+    engine: str = "transformers"
+    parameters: int | None
+    active_parameters: int | None = None
+    parsed_labels: list[str] = Field(default_factory=list)
     context_length: int | None
     dtype: str
     device: str
@@ -155,7 +159,11 @@ class Run:
 
 
 class RunStore:
-    """A folder of runs that one process writes and any number read."""
+    """A folder of runs that any number of processes write and read.
+
+    Two that score the same checkpoint at once do the work twice and keep it once: every file has a
+    name of its writer's, and the run that is finished first stands.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -163,7 +171,10 @@ class RunStore:
     def finished(self, key: str, checkpoint: str) -> Run | None:
         """The finished run of that key and name, or None."""
         folder = self.folder(key, checkpoint)
-        return Run(folder, _read_manifest(folder)) if (folder / MANIFEST).is_file() else None
+        if not (folder / MANIFEST).is_file():
+            return None
+        run = Run(folder, _read_manifest(folder))
+        return run if run.manifest.key == key else None
 
     def folder(self, key: str, checkpoint: str) -> Path:
         """Where the run of that key stands when it is finished."""
@@ -172,31 +183,55 @@ class RunStore:
 
     def partial(self, key: str) -> tuple[ScoredTrace, ...]:
         """Scores that an interrupted run left behind."""
-        folder = self._partial_folder(key)
-        parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-        return tuple(scored for part in parts for scored in _read_scores(part))
+        return tuple(scored for part in self._parts(key) for scored in _read_part(part))
 
     def append(self, key: str, scored: Sequence[ScoredTrace]) -> None:
         """Keep a batch's scores before the run is finished."""
         folder = self._partial_folder(key)
         folder.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in folder.glob("*.parquet"))
-        write_bytes(folder / f"{number:06d}.parquet", _parquet(scored))
+        try:
+            write_bytes(folder / f"{len(self._parts(key)):06d}-{unique()}.parquet", _parquet(scored))
+        except FileNotFoundError:  # another process has just finished this run and dropped the folder
+            if not self._is_finished(key):
+                raise
 
     def finish(self, manifest: RunManifest, scored: Sequence[ScoredTrace]) -> Run:
-        """Write the whole run under its final name and drop its partial batches."""
+        """Write the whole run under its final name and drop its partial batches.
+
+        Where another process has finished the same run meanwhile, that one is kept and given back.
+        """
         folder = self.folder(manifest.key, manifest.checkpoint)
-        with new_folder(folder) as scratch:
-            write_bytes(scratch / TOKENS, _parquet(scored))
-            write_json(scratch / MANIFEST, manifest.model_dump())
-        shutil.rmtree(self._partial_folder(manifest.key), ignore_errors=True)
+        try:
+            with new_folder(folder) as scratch:
+                write_bytes(scratch / TOKENS, _parquet(scored))
+                write_json(scratch / MANIFEST, manifest.model_dump())
+        except (OSError, InputError):
+            other = self.finished(manifest.key, manifest.checkpoint)
+            if other is None:
+                raise
+            self.drop_partial(manifest.key)
+            return other
+        self.drop_partial(manifest.key)
+        for abandoned in self.root.glob(f".{glob.escape(folder.name)}.tmp-*"):  # of writers that were killed
+            shutil.rmtree(abandoned, ignore_errors=True)
         return Run(folder, manifest)
 
-    def relabel(self, run: Run, labels: Labels) -> Run:
+    def drop_partial(self, key: str) -> None:
+        """Forget the batches of an unfinished run."""
+        shutil.rmtree(self._partial_folder(key), ignore_errors=True)
+
+    def relabel(self, run: Run, labels: Labels, parsed: Sequence[str] = ()) -> Run:
         """Write other labels into a finished run; its numbers stay."""
-        manifest = run.manifest.model_copy(update={"labels": labels})
+        manifest = run.manifest.model_copy(update={"labels": labels, "parsed_labels": list(parsed)})
         write_json(run.folder / MANIFEST, manifest.model_dump())
         return Run(run.folder, manifest)
+
+    def _parts(self, key: str) -> list[Path]:
+        folder = self._partial_folder(key)
+        return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+
+    def _is_finished(self, key: str) -> bool:
+        return any(self.root.glob(f"*-{key[:_KEY_SHOWN]}/{MANIFEST}"))
 
     def _partial_folder(self, key: str) -> Path:
         return self.root / f".partial-{key[:_KEY_SHOWN]}"
@@ -247,6 +282,11 @@ def _read_manifest(folder: Path) -> RunManifest:
 def _parquet(scored: Sequence[ScoredTrace]) -> bytes:
     from io import BytesIO
 
+    for one in scored:
+        if not np.isfinite(one.tokens.nll).all():
+            raise InputError(
+                f"{one.key}: a loss is not finite, and none such is ever stored: check the checkpoint"
+            )
     buffer = BytesIO()
     pl.DataFrame([_row(one) for one in scored], schema=_SCHEMA).write_parquet(buffer)
     return buffer.getvalue()
@@ -270,6 +310,13 @@ def _row(scored: ScoredTrace) -> dict[str, Any]:
         ],
         "window": None if scored.window is None else list(scored.window),
     }
+
+
+def _read_part(path: Path) -> tuple[ScoredTrace, ...]:
+    try:
+        return _read_scores(path)
+    except FileNotFoundError:  # dropped by the process that has just finished this run
+        return ()
 
 
 def _read_scores(path: Path) -> tuple[ScoredTrace, ...]:

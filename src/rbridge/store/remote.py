@@ -1,0 +1,139 @@
+"""Folders on ``s3://``, ``gs://``, ``hf://`` and whatever else fsspec knows: fetched, listed, pushed.
+
+A remote store has a mirror on this machine. Finished runs are pulled before scoring and pushed as they
+are finished, the manifest last, so that a reader of the remote sees whole runs only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rbridge.errors import InputError
+from rbridge.store.files import new_folder
+from rbridge.store.runs import MANIFEST, Run
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name is a URL."""
+    return "://" in name
+
+
+def matching(url: str) -> list[str]:
+    """URLs that match a glob, unsorted.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        return [system.unstrip_protocol(found) for found in system.glob(path)]
+
+
+def exists(url: str) -> bool:
+    """Whether something is there.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        return bool(system.exists(path))
+
+
+def read(url: str) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        return bytes(system.cat_file(path))
+
+
+def fetch_files(url: str, folder: Path, suffixes: Sequence[str] = ("",)) -> None:
+    """Copy the files right below a remote folder whose names end so into a local one.
+
+    Raises:
+        InputError: there are none, or they cannot be read.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        wanted = [
+            str(found["name"])
+            for found in system.ls(path, detail=True)
+            if found["type"] == "file" and str(found["name"]).endswith(tuple(suffixes))
+        ]
+        if not wanted:
+            raise InputError(f"{url}: no file there; expected a folder")
+        for name in wanted:
+            system.get_file(name, str(folder / name.rsplit("/", 1)[-1]))
+
+
+def mirror(url: str) -> Path:
+    """The folder on this machine that stands for a remote store."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "rbridge" / "stores" / sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
+def pull_runs(url: str, root: Path) -> None:
+    """Copy the finished runs of a remote store that the mirror has not.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        found = [str(one) for one in system.glob(f"{path.rstrip('/')}/*/{MANIFEST}")]
+    for manifest in found:
+        remote = manifest.rsplit("/", 1)[0]
+        folder = root / remote.rsplit("/", 1)[-1]
+        if not folder.exists():
+            with new_folder(folder) as scratch:
+                fetch_files(system.unstrip_protocol(remote), scratch)
+
+
+def push_run(url: str, run: Run) -> None:
+    """Copy a finished run to a remote store, its manifest last.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        target = f"{path.rstrip('/')}/{run.folder.name}"
+        system.makedirs(target, exist_ok=True)
+        files = sorted(run.folder.iterdir(), key=lambda file: file.name == MANIFEST)
+        for file in files:
+            system.put_file(str(file), f"{target}/{file.name}")
+
+
+def _open(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(url)
+    system.invalidate_cache()  # a listing from before others wrote
+    return system, str(path)
+
+
+@contextlib.contextmanager
+def _errors(url: str) -> Generator[None]:
+    """Errors of file systems, of many libraries, as one line each."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(
+            f"{url}: {error}; install the package that speaks its protocol (s3fs, gcsfs, ...)"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - every protocol's library has errors of its own
+        lines = str(error).splitlines() or ["no message"]
+        raise InputError(
+            f"{url}: cannot be reached ({type(error).__name__}: {lines[0][:200]}); check the address and credentials"
+        ) from None
