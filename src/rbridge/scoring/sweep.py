@@ -20,7 +20,7 @@ from rbridge.errors import InputError, RBridgeError
 from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
 from rbridge.scoring.encode import Encoded, encode_trace, prompts
-from rbridge.scoring.engine import Engine, batches
+from rbridge.scoring.engine import Engine
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
@@ -270,9 +270,7 @@ class _Job:
         return [kept[item.key] for item in encoded]
 
     def _batches(self, engine: Engine, encoded: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-        budget = engine.token_budget(self.settings.batch_tokens)
-        for batch in batches([len(item.ids) for item in encoded], budget=budget, border=engine.border):
-            yield [encoded[index] for index in batch]
+        yield from engine.plan(encoded, self.settings.batch_tokens)
 
     def _keep(self, key: str, fresh: list[ScoredTrace], kept: dict[TraceKey, ScoredTrace]) -> None:
         """Write the batches since the last write, so that they outlive an interruption."""
