@@ -1,4 +1,4 @@
-.PHONY: help demo test targets docs clean
+.PHONY: help demo test bench targets docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -8,6 +8,9 @@ demo: ## set up, score and train real proxies, rank recipes, write demo/report.h
 
 test: ## set up, then lint, types, layers and all tests
 	@python3 dev test
+
+bench: ## measure the engine against lm-evaluation-harness and its own targets (slow)
+	@python3 dev bench
 
 targets: ## remake the miniature's recorded target accuracies (slow)
 	@python3 dev run python -m rbridge.miniature.targets

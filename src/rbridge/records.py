@@ -80,12 +80,14 @@ class TokenStatistics:
     """What a proxy predicted at each scored token, beside the token's own probability.
 
     Attributes:
+        token: the token's id, by which its frequency is counted.
         rank: 1 + the number of tokens that it held likelier than the right one.
         entropy: of its prediction, nats.
         logit_margin: highest logit less the second highest.
         probability_margin: highest probability less the second highest.
     """
 
+    token: Int[np.ndarray, " tokens"]
     rank: Int[np.ndarray, " tokens"]
     entropy: Float[np.ndarray, " tokens"]
     logit_margin: Float[np.ndarray, " tokens"]

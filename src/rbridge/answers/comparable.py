@@ -9,11 +9,12 @@ import numpy as np
 
 from rbridge.answers.observations import RankGroup
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, run_values
+from rbridge.metric import RUN_METRICS, run_statistics, run_values, statistic_columns
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
+_STATISTICS = frozenset(name for name, *_ in statistic_columns())
 _ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte")
 # Runs whose tokens trained differ by less are of one length.
 _ALIKE = 1.02
@@ -64,7 +65,7 @@ def run_rank_groups(
         IncomparableRuns: runs differ in bundle, dtype or (per-token metrics) tokenizer, a group
             holds a recipe's seed twice, or its runs share no item.
     """
-    if metric not in RUN_METRICS:
+    if metric not in RUN_METRICS and metric not in _STATISTICS:
         raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(RUN_METRICS)}")
     unknown = [column for column in by if column not in _BY]
     if unknown:
@@ -78,6 +79,8 @@ def run_rank_groups(
             parts.setdefault(name, {})[item] = value
         for name, values in parts.items():
             groups.setdefault(name, []).append(_Column(run, values))
+    if not groups and metric in _STATISTICS:
+        raise InputError(f"no run has a value of {metric}; score with --token-statistics")
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
@@ -113,9 +116,12 @@ def _group_value(run: Run, item: _Item, column: str) -> str:
 
 def _values(run: Run, metric: str) -> dict[_Item, float]:
     scored = run.scored()
+    if metric in _STATISTICS:
+        column = [row.get(metric) for row in run_statistics(scored)]
+    else:
+        column = [getattr(values, metric) for values in run_values(scored)]
     found = {}
-    for one, values in zip(scored, run_values(scored), strict=True):
-        value = getattr(values, metric)
+    for one, value in zip(scored, column, strict=True):
         if value is not None:
             found[one.key.benchmark, one.key.problem_id, one.key.voice, one.shots] = value
     return found

@@ -22,6 +22,7 @@ def score(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     device: str | None = None,
     batch_tokens: int = 4096,
+    token_statistics: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -52,6 +53,9 @@ def score(
         Such as cpu or cuda:1; the GPU where there is one.
     batch_tokens
         Tokens a batch, padding included.
+    token_statistics
+        Keep the rank, entropy and margins of every prediction too, as columns that "show --items" and
+        "rank --proxy" know.
     json
         Print JSON instead of a table.
     """
@@ -74,6 +78,7 @@ def score(
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
+        token_statistics=token_statistics,
     )
     result = sweep(
         expand(checkpoints),

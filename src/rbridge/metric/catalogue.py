@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rbridge.errors import InputError
+from rbridge.metric.token_statistics import statistic_columns
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("trace_nll", "lower", "nats/token", "R^phi: mean loss over the trace's tokens, every weight 1"),
     Metric("trace_bits_per_byte", "lower", "bits/byte", "loss on the trace in bits, over its bytes"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),
+    *(Metric(*column) for column in statistic_columns()),
 )  # fmt: skip
 
 _BY_NAME = {metric.name: metric for metric in METRICS}

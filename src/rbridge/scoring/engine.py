@@ -406,7 +406,7 @@ def _by_sequence(found: Sequence[Details], lengths: Sequence[int]) -> list[tuple
         values = torch.cat([getattr(details, name) for details in found]).cpu()
         return [part.numpy() for part in values.split(list(lengths))]
 
-    names = ("rank", "entropy", "logit_margin", "probability_margin")
+    names = ("token", "rank", "entropy", "logit_margin", "probability_margin")
     statistics = [TokenStatistics(*parts) for parts in zip(*(cut(name) for name in names), strict=True)]
     return list(zip(cut("nll"), statistics, strict=True))
 

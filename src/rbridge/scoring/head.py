@@ -29,6 +29,7 @@ class Details:
 
     Attributes:
         nll: -ln p of the right token, nats.
+        token: its id.
         rank: 1 + the number of tokens with a higher logit.
         entropy: of the prediction, nats.
         logit_margin: highest logit less the second highest.
@@ -36,6 +37,7 @@ class Details:
     """
 
     nll: torch.Tensor
+    token: torch.Tensor
     rank: torch.Tensor
     entropy: torch.Tensor
     logit_margin: torch.Tensor
@@ -107,6 +109,7 @@ def row_details(logits_NV: torch.Tensor, target_N: torch.Tensor) -> Details:
     mean_N = torch.linalg.vecdot(power_NV, shifted_NV.nan_to_num_(neginf=0.0)) / total_N
     return Details(
         nll=total_N.log() + (highest_N - right_N1[:, 0]),
+        token=target_N,
         rank=rank_N,
         entropy=(total_N.log() - mean_N).clamp_(min=0.0),
         logit_margin=gap_N,

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from rbridge import __version__
 from rbridge.benchmarks import resolve_questions
 from rbridge.errors import InputError, RBridgeError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
+from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
 from rbridge.scoring.encode import Encoded, encode_trace, prompts
 from rbridge.scoring.engine import Engine
@@ -41,7 +41,8 @@ class ScoreSettings:
         questions: where questions come from (see ``rbridge.benchmarks``).
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
-        batch_tokens: padded tokens a batch.
+        batch_tokens: tokens a batch.
+        token_statistics: keep rank, entropy and margins of every prediction too.
     """
 
     shots: int = 5
@@ -51,6 +52,7 @@ class ScoreSettings:
     dtype: str = "float32"
     device: str | None = None
     batch_tokens: int = 4096
+    token_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,7 @@ class _Job:
                 "dtype": self.settings.dtype,
                 "bundle": self.bundle.manifest.content_sha256,
                 "readings": self.readings_sha256,
+                **({"token_statistics": True} if self.settings.token_statistics else {}),
             }
         )
 
@@ -258,9 +261,12 @@ class _Job:
             for items in self._batches(engine, encoded):
                 if all(item.key in kept for item in items):
                     continue
-                fresh.extend(
-                    _scored(item, nll) for item, nll in zip(items, engine.losses(items), strict=True)
-                )
+                if self.settings.token_statistics:
+                    read = engine.statistics(items)
+                    fresh.extend(_scored(item, *one) for item, one in zip(items, read, strict=True))
+                else:
+                    read = engine.losses(items)
+                    fresh.extend(_scored(item, nll) for item, nll in zip(items, read, strict=True))
                 if time.monotonic() - last > _KEEP_EVERY:
                     self._keep(key, fresh, kept)
                     self.progress(f"  {len(kept)} of {len(encoded)} traces")
@@ -280,13 +286,16 @@ class _Job:
             fresh.clear()
 
 
-def _scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
+def _scored(
+    item: Encoded, nll: Float[np.ndarray, " tokens"], statistics: TokenStatistics | None = None
+) -> ScoredTrace:
     tokens = TokenScores(
         nll=nll.astype(np.float64),
         weight=item.weight,
         start=item.start,
         end=item.end,
         num_bytes=item.num_bytes,
+        statistics=statistics,
     )
     return ScoredTrace(item.key, item.shots, item.weight_source, tokens)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from rbridge.errors import InputError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TraceKey
+from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, TraceKey
 from rbridge.store.documents import read_document
 from rbridge.store.files import new_folder, write_bytes, write_json
 
@@ -42,8 +42,17 @@ _SCHEMA = pl.Schema(
         "weight": pl.List(pl.Float64),
         "start": pl.List(pl.Int32),
         "end": pl.List(pl.Int32),
+        # Null where they were not asked for; absent in older files.
+        "token": pl.List(pl.Int32),
+        "rank": pl.List(pl.Int32),
+        "entropy": pl.List(pl.Float32),
+        "logit_margin": pl.List(pl.Float32),
+        "probability_margin": pl.List(pl.Float32),
     }
 )
+
+
+_STATISTICS = tuple(field.name for field in fields(TokenStatistics))
 
 
 class SkipRow(BaseModel):
@@ -222,6 +231,10 @@ def _row(scored: ScoredTrace) -> dict[str, Any]:
         "weight": None if tokens.weight is None else tokens.weight.tolist(),
         "start": tokens.start.tolist(),
         "end": tokens.end.tolist(),
+        **{
+            name: None if tokens.statistics is None else getattr(tokens.statistics, name).tolist()
+            for name in _STATISTICS
+        },
     }
 
 
@@ -242,5 +255,18 @@ def _scored(row: dict[str, Any]) -> ScoredTrace:
             start=np.array(row["start"], dtype=np.int64),
             end=np.array(row["end"], dtype=np.int64),
             num_bytes=row["num_bytes"],
+            statistics=_statistics(row),
         ),
+    )
+
+
+def _statistics(row: dict[str, Any]) -> TokenStatistics | None:
+    if row.get("rank") is None:
+        return None
+    counted = ("token", "rank")
+    return TokenStatistics(
+        **{
+            name: np.array(row[name], dtype=np.int64 if name in counted else np.float64)
+            for name in _STATISTICS
+        }
     )
