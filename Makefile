@@ -13,7 +13,7 @@ targets: ## remake the miniature's recorded target accuracies (slow)
 	@python3 dev run python -m rbridge.miniature.targets
 
 bench: ## measure speed, coverage and agreement (slow: every script of bench/)
-	@for script in bench/*.py; do echo "== $$script"; python3 dev run python -m bench.$$(basename $$script .py) || exit 1; done
+	@python3 dev bench
 
 docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference

@@ -92,6 +92,25 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class TokenStatistics:
+    """What a proxy predicted at each scored token, beside the token's own probability.
+
+    Attributes:
+        token: the token's id, by which its frequency is counted.
+        rank: 1 + the number of tokens that it held likelier than the right one.
+        entropy: of its prediction, nats.
+        logit_margin: highest logit less the second highest.
+        probability_margin: highest probability less the second highest.
+    """
+
+    token: Int[np.ndarray, " tokens"]
+    rank: Int[np.ndarray, " tokens"]
+    entropy: Float[np.ndarray, " tokens"]
+    logit_margin: Float[np.ndarray, " tokens"]
+    probability_margin: Float[np.ndarray, " tokens"]
+
+
+@dataclass(frozen=True)
 class TokenScores:
     """One trace as one proxy read it, raw: everything else is computed from this.
 
@@ -101,6 +120,7 @@ class TokenScores:
             None where the trace has no pieces.
         start, end: each token's half-open span of trace bytes, never empty.
         num_bytes: UTF-8 bytes of the trace.
+        statistics: the rest of each prediction, or None where it was not asked for.
     """
 
     nll: Float[np.ndarray, " tokens"]
@@ -108,6 +128,7 @@ class TokenScores:
     start: Int[np.ndarray, " tokens"]
     end: Int[np.ndarray, " tokens"]
     num_bytes: int
+    statistics: TokenStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +189,7 @@ __all__ = [
     "ScoredTrace",
     "Skip",
     "TokenScores",
+    "TokenStatistics",
     "Trace",
     "TraceKey",
     "Weights",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbridge.align import whose_weights
-from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, KNOWN_METRICS, Item, item_values
+from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, KNOWN_METRICS, STATISTICS, Item, item_values
 from rbridge.answers.observations import RankGroup
 from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
@@ -86,6 +86,8 @@ def run_rank_groups(
             parts.setdefault(name, {})[item] = value
         for name, values in parts.items():
             groups.setdefault(name, []).append(_Column(run, values))
+    if not groups and metric in STATISTICS:
+        raise InputError(f"no run has a value of {metric}; score with --token-statistics")
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [

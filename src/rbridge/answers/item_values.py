@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rbridge.errors import InputError
-from rbridge.metric import RUN_METRICS, TraceValues, run_values
+from rbridge.metric import RUN_METRICS, TraceValues, run_statistics, run_values, statistic_columns
 from rbridge.metric.margin import (
     MARGIN,
     MARGIN_METRICS,
@@ -31,7 +31,9 @@ Item = tuple[str, str, str, int, tuple[int, int] | None]
 GOLD_BITS = "gold_bits_per_byte"
 GENERIC_BITS = "generic_bits_per_byte"
 FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS)
-KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS)
+# Of every prediction, where they were kept (``--token-statistics``).
+STATISTICS = frozenset(name for name, *_ in statistic_columns())
+KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, *sorted(STATISTICS))
 
 _MARGIN_FIELD: Mapping[str, Callable[[Margin], float | None]] = {
     MARGIN: lambda margin: margin.all_tokens,
@@ -59,6 +61,8 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
     """
     if metric in RUN_METRICS:
         return _of_tokens(run, metric)
+    if metric in STATISTICS:
+        return _of_statistics(run, metric)
     table = _table(metric)
     if metric in MARGIN_METRICS:
         readings = read_question_readings(run.folder)
@@ -91,6 +95,15 @@ def _unread(run: Run, metric: str, table: Table) -> InputError:
 def _of_tokens(run: Run, metric: str) -> dict[Item, float]:
     every = _all_of_tokens(run.folder, run.manifest.key, run.view)
     return {item: value for item, values in every.items() if (value := getattr(values, metric)) is not None}
+
+
+def _of_statistics(run: Run, metric: str) -> dict[Item, float]:
+    scored = run.scored()
+    return {
+        (one.key.benchmark, one.key.problem_id, one.key.voice, one.shots, one.window): value
+        for one, row in zip(scored, run_statistics(scored), strict=True)
+        if (value := row.get(metric)) is not None
+    }
 
 
 # A ranking asks a run for several metrics: its tokens are read once. A run's key fixes its numbers.

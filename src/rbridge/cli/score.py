@@ -53,6 +53,7 @@ def score(
     every: float = _LOOK_EVERY,
     until: int | None = None,
     verify: int | None = None,
+    token_statistics: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -127,6 +128,9 @@ def score(
         End --watch after so many checkpoints.
     verify
         Score so many random items of each finished run again, and compare; nothing is written.
+    token_statistics
+        Keep the rank, entropy and margins of every prediction too, as columns that "show --items" and
+        "rank --proxy" know.
     json
         Print JSON instead of a table.
     """
@@ -151,6 +155,8 @@ def score(
         raise InputError("--endpoint URL and --tokenizer FOLDER|NAME go together: token ids are sent")
     if stride is not None and window is None:
         raise InputError("--stride goes with --window")
+    if endpoint is not None and token_statistics:
+        raise InputError("--token-statistics needs the model here; it does not go with --endpoint")
     further = Wanted(margin=margin, gold=gold, generic=generic)
     if endpoint is not None and further.anything:
         raise InputError("--margin, --gold and --generic need the model here; they do not go with --endpoint")
@@ -170,6 +176,7 @@ def score(
         window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
         further=further,
         keep_downloads=keep_downloads,
+        token_statistics=token_statistics,
     )
     store = _store(out)
     origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)

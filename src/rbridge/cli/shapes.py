@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rbridge.answers.scores import ScoreRow, score_rows
-from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_values
+from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_statistics, run_values
 from rbridge.records import ScoredTrace
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def item_documents(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """What ``rbridge show --items --json`` prints: a row per trace, skipped ones with their reason."""
     for run in runs:
         scored = run.scored()
-        for one, values in zip(scored, run_values(scored), strict=True):
-            yield _item(run, one, values)
+        for one, values, statistics in zip(scored, run_values(scored), run_statistics(scored), strict=True):
+            yield {**_item(run, one, values), **statistics}
         for skip in run.manifest.skipped:
             yield {
                 **_identity(run),

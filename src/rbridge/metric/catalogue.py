@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rbridge.errors import InputError
+from rbridge.metric.token_statistics import statistic_columns
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("generic_bits_per_byte", "lower", "bits/byte", "null: loss on a plain text"),
     Metric("null_bits_per_byte", "lower", "bits/byte", "null: an n-gram model of a sample of the recipe's text"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),
+    *(Metric(*column) for column in statistic_columns()),
 )  # fmt: skip
 
 _BY_NAME = {metric.name: metric for metric in METRICS}

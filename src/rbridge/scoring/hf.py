@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from rbridge.scoring.checkpoints import (
     weights_sha256,
 )
 from rbridge.scoring.encode import Encoded
-from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine, batches
+from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine
 from rbridge.scoring.hub import HubSnapshot, fetch, hub_weights_sha256, look_up
 from rbridge.scoring.source import Losses, Ready, Source
 from rbridge.store import remote
@@ -165,11 +165,6 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
     """
     engine = Engine(model, name=name)
 
-    def cut(items: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-        budget = engine.token_budget(batch_tokens)
-        for batch in batches([len(item.ids) for item in items], budget=budget, border=engine.border):
-            yield [items[index] for index in batch]
-
     parameters, active = model.num_parameters(), active_parameters(model)
     return Source(
         name=name,
@@ -180,7 +175,8 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
         vocabulary=engine.vocabulary,
         tolerance=TOLERANCE if model.dtype == torch.float32 else HALF_TOLERANCE,
         losses=engine.losses,
-        batches=cut,
+        batches=partial(engine.plan, asked=batch_tokens),
+        statistics=engine.statistics,
         reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
     )

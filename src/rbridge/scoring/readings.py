@@ -14,7 +14,7 @@ from rbridge.errors import InputError
 from rbridge.records import Skip, Trace, TraceKey
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer
 from rbridge.scoring.encode import Encoded, encode_trace
-from rbridge.scoring.engine import Engine, batches
+from rbridge.scoring.engine import Engine
 from rbridge.scoring.other_question import NUM_OTHERS, OtherQuestions
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.store.files import sha256_json
@@ -169,10 +169,7 @@ class Reader:
             found = encode_trace(trace, self.tokenizer, shots=shots, context_length=length)
             if not isinstance(found, Skip):
                 encoded.append(found)
-        budget = self.engine.token_budget(self.batch_tokens)
-        lengths = [len(item.ids) for item in encoded]
-        for batch in batches(lengths, budget=budget, border=self.engine.border):
-            items = [encoded[index] for index in batch]
+        for items in self.engine.plan(encoded, self.batch_tokens):
             for item, nll in zip(items, self.engine.losses(items), strict=True):
                 yield {
                     "benchmark": item.key.benchmark,

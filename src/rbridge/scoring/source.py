@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rbridge.errors import InputError
-from rbridge.records import TraceKey
+from rbridge.records import TokenStatistics, TraceKey
 from rbridge.scoring.encode import Encoded
 from rbridge.scoring.tokenizer import ProxyTokenizer
 
@@ -40,6 +40,8 @@ class Source:
         losses: -ln p of every scored token, nats, for each sequence of a batch.
         batches: cuts sequences into batches as this source likes them; a function of the lengths
             alone, so that an interrupted run is cut in the same way again.
+        statistics: losses with the rest of each prediction (rank, entropy, margins), or None where it
+            cannot be had.
         reference: the same losses in a plainer, slower way, or None where there is none.
         max_probe_difference: what was found between batch shapes before ``prove``.
     """
@@ -53,6 +55,9 @@ class Source:
     tolerance: float
     losses: Callable[[Sequence[Encoded]], Losses]
     batches: Callable[[Sequence[Encoded]], Iterable[Sequence[Encoded]]]
+    statistics: (
+        Callable[[Sequence[Encoded]], list[tuple[Float[np.ndarray, " _"], TokenStatistics]]] | None
+    ) = None
     reference: Callable[[Sequence[Encoded]], Losses] | None = None
     max_probe_difference: float = 0.0
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from rbridge import __version__
 from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, Trace, TraceKey
+from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, Trace, TraceKey
 from rbridge.scoring import hf
 from rbridge.scoring.ahead import prepared, prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
@@ -53,7 +53,8 @@ class ScoreSettings:
         question_key: file of the key that question hashes are salted with, where they are.
         dtype: of weights and activations; the log-softmax is float32 always.
         device: a torch device, or None for the GPU where there is one.
-        batch_tokens: padded tokens a batch.
+        batch_tokens: tokens a batch.
+        token_statistics: keep rank, entropy and margins of every prediction too.
         window: read longer traces in such windows, or None: then what does not fit is skipped.
         further: readings beyond the traces themselves; they change no score.
         keep_downloads: leave what was fetched from the hub in its cache.
@@ -71,6 +72,7 @@ class ScoreSettings:
     window: Window | None = None
     further: Wanted = field(default_factory=Wanted)
     keep_downloads: bool = True
+    token_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -337,6 +339,7 @@ class _Jobs:
                 "dtype": self.settings.dtype,
                 "bundle": self.bundle.manifest.content_sha256,
                 "readings": self.readings_sha256,
+                **({"token_statistics": True} if self.settings.token_statistics else {}),
             }
         )
 
@@ -369,7 +372,7 @@ class _Jobs:
                 if all(item.key in kept for item in items):
                     continue
                 fresh.extend(
-                    as_scored(item, nll) for item, nll in zip(items, source.losses(items), strict=True)
+                    as_scored(item, *one) for item, one in zip(items, self._read(source, items), strict=True)
                 )
                 if time.monotonic() - last > _KEEP_EVERY:
                     self._keep(key, ready, fresh, kept)
@@ -378,6 +381,15 @@ class _Jobs:
         finally:  # whatever ends the loop, Ctrl-C or a full disk later on, finished batches stay
             self._keep(key, ready, fresh, kept)
         return [kept[item.key] for item in encoded]
+
+    def _read(
+        self, source: Source, items: Sequence[Encoded]
+    ) -> Sequence[tuple[Float[np.ndarray, " tokens"], TokenStatistics | None]]:
+        """Losses, and statistics where they are asked for, of a batch."""
+        if not self.settings.token_statistics:
+            return [(nll, None) for nll in source.losses(items)]
+        assert source.statistics is not None  # a model that is here has them; others were refused
+        return source.statistics(items)
 
     def _keep(
         self, key: str, ready: Ready, fresh: list[ScoredTrace], kept: dict[TraceKey, ScoredTrace]
@@ -390,7 +402,9 @@ class _Jobs:
             fresh.clear()
 
 
-def as_scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
+def as_scored(
+    item: Encoded, nll: Float[np.ndarray, " tokens"], statistics: TokenStatistics | None = None
+) -> ScoredTrace:
     """The losses of one encoded trace, beside its weights and spans."""
     tokens = TokenScores(
         nll=nll.astype(np.float64),
@@ -398,6 +412,7 @@ def as_scored(item: Encoded, nll: Float[np.ndarray, " tokens"]) -> ScoredTrace:
         start=item.start,
         end=item.end,
         num_bytes=item.num_bytes,
+        statistics=statistics,
     )
     window = None if item.window is None else (item.window.size, item.window.stride)
     return ScoredTrace(item.key, item.shots, item.weight_source, tokens, item.other_weights, window)

@@ -10,7 +10,7 @@ import glob
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from rbridge.errors import InputError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TraceKey
+from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, TraceKey
 from rbridge.store.documents import read_document
 from rbridge.store.files import new_folder, unique, write_bytes, write_json
 from rbridge.store.views import WHOLE, View, viewed
@@ -47,8 +47,17 @@ _SCHEMA = pl.Schema(
         # Later columns: a file without them reads as if they were empty.
         "other_weights": pl.List(pl.Struct({"source": pl.String, "weight": pl.List(pl.Float64)})),
         "window": pl.List(pl.Int64),
+        # Null where they were not asked for; absent in older files.
+        "token": pl.List(pl.Int32),
+        "rank": pl.List(pl.Int32),
+        "entropy": pl.List(pl.Float32),
+        "logit_margin": pl.List(pl.Float32),
+        "probability_margin": pl.List(pl.Float32),
     }
 )
+
+
+_STATISTICS = tuple(field.name for field in fields(TokenStatistics))
 
 
 class SkipRow(BaseModel):
@@ -309,6 +318,10 @@ def _row(scored: ScoredTrace) -> dict[str, Any]:
             {"source": source, "weight": weight.tolist()} for source, weight in scored.other_weights.items()
         ],
         "window": None if scored.window is None else list(scored.window),
+        **{
+            name: None if tokens.statistics is None else getattr(tokens.statistics, name).tolist()
+            for name in _STATISTICS
+        },
     }
 
 
@@ -336,10 +349,23 @@ def _scored(row: dict[str, Any]) -> ScoredTrace:
             start=np.array(row["start"], dtype=np.int64),
             end=np.array(row["end"], dtype=np.int64),
             num_bytes=row["num_bytes"],
+            statistics=_statistics(row),
         ),
         other_weights={
             other["source"]: np.array(other["weight"], dtype=np.float64)
             for other in row.get("other_weights") or ()
         },
         window=None if not row.get("window") else (row["window"][0], row["window"][1]),
+    )
+
+
+def _statistics(row: dict[str, Any]) -> TokenStatistics | None:
+    if row.get("rank") is None:
+        return None
+    counted = ("token", "rank")
+    return TokenStatistics(
+        **{
+            name: np.array(row[name], dtype=np.int64 if name in counted else np.float64)
+            for name in _STATISTICS
+        }
     )
