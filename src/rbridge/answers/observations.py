@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from rbridge.answers.headers import refuse_repeated_columns
 from rbridge.errors import InputError
 from rbridge.rank import Replicates
 
@@ -81,11 +82,24 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
         raise InputError(
             f"{path}: every one of its {len(cells)} rows has an empty cell in a column that is used"
         )
-    return [
+    found = [
         _group(dict(zip(by, name, strict=True)), rows, dropped.get(name, 0), by)
         for name, rows in groups.items()
         if rows
     ]
+    lost = _notes_of_empty_groups([name for name, rows in groups.items() if not rows], dropped, by)
+    return [replace(found[0], notes=(*found[0].notes, *lost)), *found[1:]]
+
+
+def _notes_of_empty_groups(
+    empty: Sequence[tuple[str, ...]], dropped: Mapping[tuple[str, ...], int], by: Sequence[str]
+) -> tuple[str, ...]:
+    """Groups that cannot be ranked at all are told under the first that can."""
+    return tuple(
+        f"{', '.join(f'{column} {value}' for column, value in zip(by, name, strict=True))} is not ranked: "
+        f"each of its {dropped[name]} rows has an empty cell in a column that is used"
+        for name in empty
+    )
 
 
 def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], float]:
@@ -111,6 +125,7 @@ def read_targets(path: Path, *, target: str) -> dict[tuple[str, str | None], flo
 def _read_cells(path: Path) -> list[dict[str, str | None]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV of observations or a folder of score runs")
+    refuse_repeated_columns(path)
     try:
         return pl.read_csv(path, infer_schema=False).to_dicts()
     except pl.exceptions.NoDataError:

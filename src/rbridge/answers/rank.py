@@ -23,6 +23,8 @@ from rbridge.rank import (
 )
 from rbridge.store.runs import Run, read_runs
 
+_LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class RankQuestion:
@@ -111,6 +113,7 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
 
 def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> RankedGroup:
     """Order one group. Every group draws from its own copy of the same random stream."""
+    _refuse_scale(group.replicates, question.proxy)
     rng = np.random.default_rng(question.seed)
     ranking = rank_recipes(
         group.replicates, lower_is_better=lower, rng=rng, resamples=question.resamples, level=question.level
@@ -130,6 +133,16 @@ def rank_group(group: RankGroup, question: RankQuestion, *, lower: bool) -> Rank
         num_dropped=group.num_dropped,
         notes=(*group.notes, *_seed_notes(group.replicates, ranking)),
     )
+
+
+def _refuse_scale(replicates: Replicates, proxy: str) -> None:
+    """Squares of such values are infinite or 0 in float64, so no variance could be taken."""
+    largest = float(np.abs(replicates.values).max())
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise InputError(
+            f"{proxy}: its largest value is {largest:.3g} in size; expected one between {1 / _LARGEST:.0e} and "
+            f"{_LARGEST:.0e}: rescale the column"
+        )
 
 
 def _agreement(

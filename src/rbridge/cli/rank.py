@@ -19,7 +19,7 @@ def rank(
     target: str | None = None,
     target_lower_is_better: Annotated[bool, Parameter(negative="")] = False,
     targets: Path | None = None,
-    by: Annotated[tuple[str, ...], Parameter(negative="")] = ("benchmark",),
+    by: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = ("benchmark",),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -48,7 +48,7 @@ def rank(
     targets
         CSV of target values (recipe, benchmark if they differ by it, and the target's column).
     by
-        Columns that split the table; each group is ranked alone.
+        Columns that split the table (a,b or a b); each group is ranked alone.
     resamples
         Bootstrap resamples.
     level
