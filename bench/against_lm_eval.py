@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from shapes import SHAPES, VOCABULARY, build, cpu_seconds, make_items, peak_megabytes
+from bench._shapes import SHAPES, VOCABULARY, build, cpu_seconds, make_items, peak_megabytes
 
 from rbridge.scoring.engine import Engine
 from rbridge.scoring.matmul import choose_float32_matmul

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from shapes import SHAPES, build, cpu_seconds, gemm_gigaflops, make_items
+from bench._shapes import SHAPES, build, cpu_seconds, gemm_gigaflops, make_items
 
 from rbridge.scoring.engine import Engine
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from shapes import SHAPES, build, cpu_seconds, make_items
+from bench._shapes import SHAPES, build, cpu_seconds, make_items
 
 from rbridge.scoring import packing
 from rbridge.scoring.engine import Engine

@@ -223,6 +223,14 @@ def _nan(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def _nan_that_no_text_meets(folder: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / "llama", folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][-1, 0] = float("inf")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def _headless(folder: Path) -> None:
     LlamaModel.from_pretrained(folder.parent / "llama").save_pretrained(folder)
 
@@ -264,7 +272,8 @@ BAD: list[tuple[Callable[[Path], object], str]] = [
     (_pickled, "only pytorch_model.bin, a pickle, which is not loaded"),
     (_truncate, "its model cannot be loaded (SafetensorError"),
     (_drop_shard, "model-00002-of-00002.safetensors is missing (1 of 2 shards): half downloaded?"),
-    (_nan, "not finite; its weights hold NaN"),
+    (_nan, "transformer.h.0.mlp.c_fc.weight holds NaN or infinity (1 of its "),
+    (_nan_that_no_text_meets, "model.embed_tokens.weight holds NaN or infinity (1 of its "),
     (_headless, "lacks 1 of its weights in the file, lm_head.weight for one"),
     (_not_causal, "its losses depend on later tokens"),
     (_other_tokenizer, "its model knows ids below"),

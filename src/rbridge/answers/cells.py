@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +20,29 @@ def read_cells(path: Path) -> list[dict[str, str | None]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV of observations or a folder of score runs")
+    _refuse_repeated_columns(path)
     try:
         return pl.read_csv(path, infer_schema=False).to_dicts()
     except pl.exceptions.NoDataError:
         raise InputError(f"{path}: empty; expected a CSV with a header") from None
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: not a CSV: {str(error).splitlines()[0]}") from None
+
+
+def _refuse_repeated_columns(path: Path) -> None:
+    """Raise where two columns of a CSV have one name: which of them was meant cannot be told.
+
+    Raises:
+        InputError: they do.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        header = next(csv.reader(lines), [])
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"{path}: {header.count(repeated[0])} columns are called {repeated[0]!r}; expected each name once: "
+            "rename one of them"
+        )
 
 
 def read_number(path: Path, line: int, column: str, cell: str | None) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +98,24 @@ def read_rank_groups(
         if "step" not in columns:
             raise InputError(f"{path}: --last {last} needs a column 'step'; it has {', '.join(columns)}")
         groups = {name: _average_last(path, rows, last) for name, rows in groups.items()}
-    return [
+    found = [
         _group(dict(zip(by, name, strict=True)), rows, dropped.get(name, 0), by)
         for name, rows in groups.items()
         if rows
     ]
+    lost = _notes_of_empty_groups([name for name, rows in groups.items() if not rows], dropped, by)
+    return [replace(found[0], notes=(*found[0].notes, *lost)), *found[1:]]
+
+
+def _notes_of_empty_groups(
+    empty: Sequence[tuple[str, ...]], dropped: Mapping[tuple[str, ...], int], by: Sequence[str]
+) -> tuple[str, ...]:
+    """Groups that cannot be ranked at all are told under the first that can."""
+    return tuple(
+        f"{', '.join(f'{column} {value}' for column, value in zip(by, name, strict=True))} is not ranked: "
+        f"each of its {dropped[name]} rows has an empty cell in a column that is used"
+        for name in empty
+    )
 
 
 def _target_row(path: Path, number: int, target: str, row: Mapping[str, str | None]) -> TargetRow:

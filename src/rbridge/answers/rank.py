@@ -32,6 +32,8 @@ from rbridge.store.views import View
 
 __all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
 
+_LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class RankedGroup:
@@ -134,6 +136,7 @@ def rank_group(
     group: RankGroup, question: RankQuestion, *, lower: bool, pilot: Pilot | None = None
 ) -> RankedGroup:
     """Order one group. Every group draws from its own copy of the same random stream."""
+    _refuse_scale(group.replicates, question.proxy)
     rng = np.random.default_rng(question.seed)
     ranking = rank_recipes(
         group.replicates,
@@ -175,3 +178,13 @@ def _abstain(replicates: Replicates, proxy: str, ranking: Ranking) -> str | None
         return None
     covariance = mean_covariance(replicates, ranking.noise) if ranking.resampled else None
     return proxy_too_small(replicates, covariance)
+
+
+def _refuse_scale(replicates: Replicates, proxy: str) -> None:
+    """Squares of such values are infinite or 0 in float64, so no variance could be taken."""
+    largest = float(np.abs(replicates.values).max())
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise InputError(
+            f"{proxy}: its largest value is {largest:.3g} in size; expected one between {1 / _LARGEST:.0e} and "
+            f"{_LARGEST:.0e}: rescale the column"
+        )

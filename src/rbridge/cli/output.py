@@ -10,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+# From here on a figure is shown as a power of ten.
+_MANY = 1e9
+
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout; a NaN would be a bug and raises."""
@@ -42,13 +45,20 @@ def say(line: str) -> None:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number for a table; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A number for a table; a dash where there is none.
+
+    As many decimals as ``digits``, but as many significant digits where decimals would show a 0 that is none,
+    or more digits than anyone reads.
+    """
+    if value is None:
+        return "–"
+    fits = value == 0 or 10.0**-digits <= abs(value) < _MANY
+    return f"{value:.{digits}f}" if fits else f"{value:.{digits}g}"
 
 
 def interval(value: tuple[float, float] | None, digits: int = 4) -> str:
     """An interval for a table; a dash where there is none."""
-    return "–" if value is None else f"[{value[0]:.{digits}f}, {value[1]:.{digits}f}]"
+    return "–" if value is None else f"[{figure(value[0], digits)}, {figure(value[1], digits)}]"
 
 
 def _escape(cell: str) -> str:

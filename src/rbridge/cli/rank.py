@@ -57,7 +57,7 @@ def rank(
     targets
         CSV of target values (recipe, benchmark if they differ by it, and the target's column).
     by
-        Columns that split the table; each group is ranked alone.
+        Columns that split the table (a,b or --by a --by b); each group is ranked alone.
     voice
         Rank by these voices' traces only; without it, the voices of a problem are averaged.
     weights

@@ -237,7 +237,7 @@ def _studentised(
     # Differences' variances from one covariance matrix; the maxima in blocks, to bound memory.
     variance = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
     error = np.sqrt(np.maximum(variance, 0.0))
-    error[error < 1e-12 * max(1.0, float(np.abs(means).max()))] = 0.0  # rounding of equal columns
+    error[error < 1e-12 * float(np.abs(means).max())] = 0.0  # rounding of equal columns
     largest = np.zeros(len(drawn))
     for block in np.array_split(np.flatnonzero(error > 0), max(1, len(left) // 4096)):
         if len(block):

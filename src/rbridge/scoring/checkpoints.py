@@ -224,8 +224,8 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
     """The checkpoint's model, in evaluation mode on ``device``.
 
     Raises:
-        InputError: it cannot be loaded, or weights of it are missing, so that some of its
-            parameters would be random.
+        InputError: it cannot be loaded, weights of it are missing, so that some of its parameters
+            would be random, or one of its weights is not finite.
     """
     with _load_errors(checkpoint.name, "model"), _quiet(checkpoint):
         loading: dict[str, Any] = {} if checkpoint.gguf_file else {"use_safetensors": True}
@@ -238,6 +238,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
             output_loading_info=True,
         )
     _refuse_random_parameters(checkpoint, model, info)
+    _refuse_non_finite_parameters(checkpoint, model, dtype)
     model.eval().to(device)
     return LoadedModel(
         model=model,
@@ -256,6 +257,19 @@ def _refuse_random_parameters(checkpoint: Checkpoint, model: PreTrainedModel, in
             f"the file, {(missing + mismatched)[0]} for one; expected a whole model with a causal "
             "language-modelling head (saved from ...ForCausalLM)"
         )
+
+
+def _refuse_non_finite_parameters(checkpoint: Checkpoint, model: PreTrainedModel, dtype: str) -> None:
+    """One NaN in the row of a rare token spoils only the traces that hold it: look at every weight."""
+    for name, weight in model.named_parameters():
+        if torch.isfinite(weight.sum(dtype=torch.float32)):  # a sum carries every NaN, and needs no mask
+            continue
+        num_bad = weight.numel() - int(torch.isfinite(weight).sum())
+        if num_bad:
+            raise InputError(
+                f"{checkpoint.name}: {name} holds NaN or infinity ({num_bad} of its {weight.numel()} values, as "
+                f"{dtype}); expected finite weights: fetch or save the checkpoint again, or choose a wider --dtype"
+            )
 
 
 def _place(checkpoint: Checkpoint) -> tuple[str]:
