@@ -7,7 +7,6 @@ to everything stays in the process that made it and arrives as ``Foreign``, whic
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from typing import Any
 
@@ -85,6 +84,8 @@ def _decode(found: Any) -> Any:  # noqa: PLR0911 - one return a kind
 
 def limit_process(cpu_seconds: int, memory: int) -> None:
     """Limits that this process cannot raise again: its time, memory, files; it writes no file at all."""
+    import resource  # Linux alone has the sandbox, but every machine imports this file
+
     for what, most in (
         (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_AS, memory),
