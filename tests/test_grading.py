@@ -147,12 +147,24 @@ def test_an_option_is_named_by_letter_or_text(answer: str, correct: bool | None)
         ("6r^2-4r-24", "2(3r^2-2r-12)", True), ("52_8", "52", True), ("52_8", "52_{8}", True), ("52_8", "52_9", False),
         (".0000672", r"6.72 \times 10^{-5}", True), (".0000672", ".0000673", False), (r"\pi", "3.14159", False),
         (r"\text{east}", "East", True), (r"\text{east}", "seat", False), (r"\text{(C)}", "C", True),
-        ("5", "5 or 6", None), ("3", "I think three", None), ("3", "?", False),
+        ("5", "5 or 6", None), ("3", "3 apples and 4 pears", None), ("3", "I think three", None), ("3", "?", False),
     ],
 )  # fmt: skip
 def test_latex_is_compared_as_mathematics(gold: str, answer: str, correct: bool | None) -> None:
     """Equal values in other forms pass; other values, orders and bases fail; words and hedges are undecided."""
     assert check_latex(gold, answer).correct is correct
+
+
+def test_an_answer_is_never_run_as_code(tmp_path) -> None:
+    """Although sympy can evaluate Python: nothing of an answer reaches that."""
+    mark = tmp_path / "ran"
+    for answer in (
+        f"__import__('os').system('touch {mark}')",
+        f"3 + __import__('os').system('touch {mark}')",
+    ):
+        for wrapped in (answer, f"${answer}$", rf"\boxed{{{answer}}}"):
+            check_latex("3", wrapped)
+    assert not mark.exists()
 
 
 def test_comparisons_from_several_threads_do_not_mix() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rbridge.benchmarks import build_prompt, load_problems, num_examples
+from rbridge.benchmarks import build_prompt, load_problems, num_examples, own_folder
 from rbridge.errors import InputError
 from rbridge.grading import add_benchmark, check_answer, sandbox
 from rbridge.records import Trace, TraceKey
@@ -123,6 +123,10 @@ def test_a_name_is_taken_once_unless_replaced(tmp_path: Path, capsys) -> None:
     assert rbridge(capsys, "benchmarks", "add", file, "--replace").status == 0
     assert len(load_problems("house_maths").problems) == 1
     assert "It is ten." in build_prompt("house_maths", "Q", None, 1)
+    kept = own_folder("house_maths") / "benchmark.toml"
+    kept.write_text(kept.read_text().replace("house_maths", "other_maths"))
+    with pytest.raises(InputError, match="name is 'other_maths', expected 'house_maths' as its folder"):
+        load_problems("house_maths")
 
 
 @pytest.mark.usefixtures("home")

@@ -148,6 +148,11 @@ def test_an_empty_cell_drops_its_row_and_is_counted(
         ("", ["--proxy", "m", "--lower-is-better"], "empty"),
         ("recipe,m\n", ["--proxy", "m", "--lower-is-better"], "holds no rows"),
         (
+            "recipe,benchmark,m\na,g,\nb,g,\n",
+            ["--proxy", "m", "--lower-is-better"],
+            "every one of its 2 rows has an empty cell",
+        ),
+        (
             "recipe,m\na,1\n",
             ["--proxy", "m", "--lower-is-better", "--resamples", "5"],
             "--resamples must be at least",

@@ -77,6 +77,10 @@ def read_rank_groups(path: Path, *, proxy: str, target: str | None, by: Sequence
         value = _number(path, number, proxy, row[proxy])
         truth = _number(path, number, target, row[target]) if target else None
         groups[name].append(_Row({key: cell or "" for key, cell in row.items()}, value, truth))
+    if not any(groups.values()):
+        raise InputError(
+            f"{path}: every one of its {len(cells)} rows has an empty cell in a column that is used"
+        )
     return [
         _group(dict(zip(by, name, strict=True)), rows, dropped.get(name, 0), by)
         for name, rows in groups.items()

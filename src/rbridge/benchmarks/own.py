@@ -89,7 +89,12 @@ def own_benchmarks() -> tuple[Benchmark, ...]:
 # The file's time and size are part of the key: an edited file is read anew.
 @lru_cache(maxsize=32)
 def _kept(folder: Path, _mtime_ns: int, _size: int) -> Benchmark:
-    return read_definition(folder / DEFINITION, folder / PROBLEMS)
+    row = read_definition(folder / DEFINITION, folder / PROBLEMS)
+    if row.name != folder.name:
+        raise InputError(
+            f"{folder / DEFINITION}: name is {row.name!r}, expected {folder.name!r} as its folder"
+        )
+    return row
 
 
 def read_definition(path: Path, problems: Path | None = None) -> Benchmark:

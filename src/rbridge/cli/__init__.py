@@ -16,6 +16,7 @@ from rbridge import __version__
 from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.demo import demo
 from rbridge.cli.generate import generate
+from rbridge.cli.plan import plan
 from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.score import score
@@ -35,6 +36,7 @@ app.command(show)
 app.command(rank)
 app.command(report)
 traces.command(generate)
+app.command(plan, name="plan")
 app.command(traces, name="traces")
 app.command(demo)
 app.command(benchmarks, name="benchmarks")

@@ -21,12 +21,15 @@ from typing import Any
 from rbridge.errors import MissingExtra
 from rbridge.grading.letters import folded
 from rbridge.grading.markup import last_box
+from rbridge.grading.numbers import numbers_in
 from rbridge.grading.verdict import Verdict
 
 SECONDS = 20.0
 _START_SECONDS = 300.0  # a cold import of sympy on a busy machine
 
 _WORDS = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}")
+_WORD = re.compile(r"(?<![\\{A-Za-z])[A-Za-z]{3}")  # of no command, and no name of an environment
+_MARKED = re.compile(r"(?<!\\)\$|\\\(|\\\[")
 _NUMERAL = re.compile(r"\$?([0-9A-Z]+)_\{?(\d+)\}?\$?")
 
 
@@ -53,22 +56,36 @@ def check_latex(gold: str, answer: str, *, seconds: float = SECONDS) -> Verdict:
     """
     require_math_verify()
     given = (last_box(answer) or answer).strip().removesuffix(".")
-    if _same_text(gold, given):
-        return Verdict(correct=True, reason="the same text")
-    if re.search(r"\bor\b", given):
-        return Verdict(None, f"the answer {answer[:60]!r} offers more than one")
-    if (words := _WORDS.fullmatch(gold.strip())) is not None:
-        return _compare_words(words[1], given)
-    if (numeral := _NUMERAL.fullmatch(gold.strip())) is not None:
-        return _compare_numerals(numeral, given)
-    if re.search(r"[A-Za-z]{3}", given) and not re.search(r"[\d\\]", given):
-        return Verdict(None, f"the answer {answer[:60]!r} is in words")
+    if (verdict := _as_text(gold.strip(), given)) is not None:
+        return verdict
+    if doubt := _doubt(given):
+        return Verdict(None, f"the answer {answer[:60]!r} {doubt}")
     told = _ask({"gold": _delimited(gold), "answer": _delimited(given)}, seconds)
     return Verdict(told["correct"], told["reason"])
 
 
-def _same_text(gold: str, given: str) -> bool:
-    return "".join(gold.split()) == "".join(given.strip("$").split())
+def _doubt(given: str) -> str | None:
+    """Why no one expression can be read from an answer, or None."""
+    if re.search(r"\bor\b", given):
+        return "offers more than one"
+    if _WORD.search(given) and not re.search(r"[\d\\]", given):
+        return "is in words"
+    # Out of a sentence without marked mathematics math-verify takes the first number that it finds.
+    plain = _WORDS.sub("", given)
+    if _WORD.search(plain) and not _MARKED.search(plain) and len(numbers_in(plain)) > 1:
+        return "has several numbers among words"
+    return None
+
+
+def _as_text(gold: str, given: str) -> Verdict | None:
+    """The verdict on what is compared as text: the very same, words, numerals of a base; None on the rest."""
+    if "".join(gold.split()) == "".join(given.strip("$").split()):
+        return Verdict(correct=True, reason="the same text")
+    if (words := _WORDS.fullmatch(gold)) is not None:
+        return _compare_words(words[1], given)
+    if (numeral := _NUMERAL.fullmatch(gold)) is not None:
+        return _compare_numerals(numeral, given)
+    return None
 
 
 def _compare_words(gold: str, given: str) -> Verdict:
@@ -89,7 +106,7 @@ def _compare_numerals(gold: re.Match[str], given: str) -> Verdict:
 
 def _delimited(text: str) -> str:
     r"""In dollar signs, unless the text has its own: ``\$36`` has none."""
-    return text if re.search(r"(?<!\\)\$|\\\(|\\\[", text) else f"${text}$"
+    return text if _MARKED.search(text) else f"${text}$"
 
 
 class _Worker:

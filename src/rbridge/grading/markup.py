@@ -14,7 +14,7 @@ def unwrap(answer: str) -> str:
     r"""The answer without its wrapping; what stands in the last ``\boxed{}`` if there is one.
 
     Example:
-        >>> unwrap(r"**$\\boxed{\\text{(B)}}$**")
+        >>> unwrap(r"**$\boxed{\text{(B)}}$**")
         '(B)'
     """
     text = last_box(answer) or answer

@@ -46,11 +46,11 @@ def read_number(text: str) -> Fraction | None:
     """
     plain = _plain(unwrap(text))
     hedged = re.search(r"\bor\b", plain)  # "x = 5 or x = 26" is two answers
-    values = (not hedged and _found(_LEAD.split(plain)[-1])) or _found(plain)
+    values = (not hedged and numbers_in(_LEAD.split(plain)[-1])) or numbers_in(plain)
     return values.pop() if len(values) == 1 else None
 
 
-def _found(text: str) -> set[Fraction | None]:
+def numbers_in(text: str) -> set[Fraction | None]:
     """The different numbers of a text; None among them for what only looks like one, such as 1,3."""
     return {_value(match) for match in _NUMBER.finditer(text)}
 

@@ -199,13 +199,25 @@ def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
     """
     where = checkpoint.name
     with _load_errors(where, "tokenizer"):
-        place, gguf = _place(checkpoint), _gguf(checkpoint)
-        # transformers may build the tokenizer anew from the class that a config or an architecture names (any
-        # tokenizer of a Qwen2 model gets Qwen's splits); what the proxy was trained with is tokenizer.json.
-        whole = not gguf and (Path(*place) / "tokenizer.json").is_file()
-        reader: Any = PreTrainedTokenizerFast if whole else AutoTokenizer
-        loaded: Any = reader.from_pretrained(*place, **gguf, trust_remote_code=False)
+        loaded: Any = AutoTokenizer.from_pretrained(
+            *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
+        )
+        # Some architectures (Qwen2) put their own class in the place of a generic one and split text in their own
+        # way; the proxy was trained with its tokenizer.json.
+        if not checkpoint.gguf_file and _is_generic(_folder(checkpoint)):
+            loaded = PreTrainedTokenizerFast.from_pretrained(_folder(checkpoint))
     return ProxyTokenizer(loaded, where=where)
+
+
+def _is_generic(folder: Path) -> bool:
+    """Whether a checkpoint says of its tokenizer that tokenizer.json is all there is to it."""
+    config = folder / "tokenizer_config.json"
+    if not (config.is_file() and (folder / "tokenizer.json").is_file()):
+        return False
+    return json.loads(config.read_bytes()).get("tokenizer_class") in (
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    )
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedModel:
