@@ -352,6 +352,15 @@ def test_thinking_that_the_reply_shows_is_passed_over() -> None:
     assert content.encode()[start:end] == b"yes"
 
 
+def test_a_draft_in_shown_thinking_is_never_the_reply() -> None:
+    """Also where the template opened the thinking, and nothing usable follows; a mark in a string is text."""
+    draft = '{"reasoning": "draft", "final_answer": "5"}'
+    assert "no JSON object" in _reason(completion(f"{draft} hm </think> 5"[1:], tokens_of("x")))
+    assert "no JSON object" in _reason(completion(f"<think>{draft}</think> It is 5.", tokens_of("x")))
+    content = json.dumps({"reasoning": "a </think>{ b", "final_answer": "</think>{"})
+    assert _kept(completion(content, tokens_of(content))).trace.reasoning == "a </think>{ b"
+
+
 def test_usage_and_names_are_read() -> None:
     """What is billed, and what the server says that it ran."""
     reply = read_reply(json.dumps(good_reply("a", "b")).encode())

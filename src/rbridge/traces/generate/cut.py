@@ -150,10 +150,15 @@ def _lead(text: str) -> int:
 
 
 def _after_thinking(content: str) -> int:
-    """Characters up to the end of a span of thinking that the reply itself shows."""
+    """Characters up to the end of a span of thinking that the reply itself shows.
+
+    Its opening mark may stand in the chat template. A reply that begins with its JSON shows none:
+    a mark in it is part of a string.
+    """
     at = content.rfind(_THINKING_END)
-    end = at + len(_THINKING_END)
-    return end if at != -1 and "{" in content[end:] else 0
+    if at == -1 or content.lstrip().startswith(("{", "```")):
+        return 0
+    return at + len(_THINKING_END)
 
 
 def _begin(text: str | None) -> str:

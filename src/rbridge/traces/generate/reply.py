@@ -83,7 +83,7 @@ def read_reply(body: bytes) -> Reply:
             model=_text(document.get("model")),
             fingerprint=_text(document.get("system_fingerprint")),
         )
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"the reply is no chat completion: {str(error)[:80]}") from None
     except (KeyError, IndexError, TypeError, AttributeError):
         begin = body[:60].decode(errors="replace")
@@ -108,7 +108,7 @@ def _text(value: object) -> str | None:
 
 def _number(value: object) -> float | None:
     """True is no log-probability, and a string is none either."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _count(value: object) -> int | None:
