@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rbridge.cli import run
 from tests.commands import Result, rbridge
 
 FIT = ("--proxy", "loss", "--lower-is-better", "--target", "acc")
@@ -32,15 +33,16 @@ def _run_rows(num: int = 10, seed: int = 0, recipe: str = "a") -> list[str]:
 HEAD = "recipe,benchmark,tokens,loss,acc,tokenizer"
 
 
-@pytest.fixture(name="obs")
-def _obs(tmp_path: Path) -> Path:
-    return _csv(tmp_path, "\n".join([HEAD, *_run_rows()]))
+@pytest.fixture(name="obs", scope="module")
+def _obs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _csv(tmp_path_factory.mktemp("obs"), "\n".join([HEAD, *_run_rows()]))
 
 
-@pytest.fixture(name="fit")
-def _fit(tmp_path: Path, obs: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert rbridge(capsys, "fit", obs, *FIT, "-o", tmp_path / "fit.json").status == 0
-    return tmp_path / "fit.json"
+@pytest.fixture(name="fit", scope="module")
+def _fit(tmp_path_factory: pytest.TempPathFactory, obs: Path) -> Path:
+    path = tmp_path_factory.mktemp("fit") / "fit.json"
+    assert run(["fit", str(obs), *FIT, "-o", str(path)]) == 0
+    return path
 
 
 def test_the_default_fit_has_all_its_parts(fit: Path) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 # Strengths of the dependence, and how likely each is before the data speak, (1 - s)^3. A flat start
 # makes intervals of fifteen independent rows too wide, one at 0 those of a run's next checkpoints
 # too narrow (bench/fit_coverage.py measures both).
-_STRENGTHS = np.linspace(0.0, 0.9, 10)
+_STRENGTHS = np.linspace(0.0, 0.8, 5)
 _PRIOR = (1 - _STRENGTHS) ** 3
 _NONE = np.zeros(1)
 

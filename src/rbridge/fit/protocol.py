@@ -190,11 +190,11 @@ def choose_curve(
 
 def _carries(family: Family, x: _Rows) -> bool:
     """Whether the rows can tell a family's parameters apart, and leave an error to estimate."""
-    num_linear = family.design(x[:1], Scale.of(x), family.grid[:1]).shape[-1] if len(x) else 0
-    num = num_linear + len(family.theta)
-    return family is CONSTANT or (
-        len(np.unique(x)) >= num and len(x) > num and bool(family.defined(x, Scale.of(x)).all())
-    )
+    scale = Scale.of(x)
+    if len(x) == 0 or not family.defined(x, scale).all():
+        return False
+    num = family.design(x[:1], scale, family.grid[:1]).shape[-1] + len(family.theta)
+    return family is CONSTANT or len(np.unique(x)) >= num < len(x)
 
 
 def _r2(y: _Rows, predicted: _Rows) -> float:
