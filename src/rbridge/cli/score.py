@@ -25,6 +25,7 @@ def score(
     margin: Annotated[bool, Parameter(negative="")] = False,
     gold: Annotated[bool, Parameter(negative="")] = False,
     generic: Path | None = None,
+    baselines: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -62,6 +63,9 @@ def score(
         Also read the benchmark's own solution of every problem, for gold_bits_per_byte.
     generic
         Also read this plain text file, for generic_bits_per_byte.
+    baselines
+        Also read answer options (cloze form), gold labels, and traces with their answer, for the
+        baselines of docs/method.md.
     json
         Print JSON instead of a table.
     """
@@ -85,7 +89,7 @@ def score(
         dtype=dtype,
         device=device,
         batch_tokens=batch_tokens,
-        further=Wanted(margin=margin, gold=gold, generic=generic),
+        further=Wanted(margin=margin, gold=gold, generic=generic, baselines=baselines),
     )
     result = sweep(
         expand(checkpoints),
