@@ -15,11 +15,20 @@ from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
 from rbridge.metric import metric_named
 from rbridge.metric.margin import OTHER_BITS
+from rbridge.metric.options import CLOZE_METRICS
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
-_ACROSS_TOKENIZERS = ("rbridge_per_byte", "trace_bits_per_byte", GOLD_BITS, GENERIC_BITS, OTHER_BITS)
+_ACROSS_TOKENIZERS = (
+    "rbridge_per_byte",
+    "trace_bits_per_byte",
+    GOLD_BITS,
+    GENERIC_BITS,
+    OTHER_BITS,
+    "answer_given_trace_nll",
+    *[name for name in CLOZE_METRICS if not name.endswith("_per_token")],
+)
 # Of them, those that every run has.
 _OFFERED = _ACROSS_TOKENIZERS[:2]
 # Runs whose tokens trained differ by less are of one length.

@@ -20,7 +20,16 @@ from rbridge.metric.margin import (
     margins,
     own_voice,
 )
-from rbridge.store.readings import GENERIC, GOLD, OTHER_QUESTIONS, Table, read_question_readings, read_table
+from rbridge.metric.options import CLOZE, CLOZE_METRICS, SCALES, Spoken, by_problem, cloze
+from rbridge.store.readings import (
+    GENERIC,
+    GOLD,
+    ITEMS,
+    OTHER_QUESTIONS,
+    Table,
+    read_question_readings,
+    read_table,
+)
 from rbridge.store.runs import Run, read_runs
 from rbridge.store.views import View
 
@@ -30,7 +39,13 @@ Item = tuple[str, str, str, int, tuple[int, int] | None]
 
 GOLD_BITS = "gold_bits_per_byte"
 GENERIC_BITS = "generic_bits_per_byte"
-FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS)
+_ONE_TEXT = {
+    "gold_label_nll": "label",
+    "trace_and_answer_nll": "trace_and_answer",
+    "answer_given_trace_nll": "answer_given_trace",
+}
+_BASELINES = (*CLOZE_METRICS, *_ONE_TEXT)
+FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS, *_BASELINES)
 # Of every prediction, where they were kept (``--token-statistics``).
 STATISTICS = frozenset(name for name, *_ in statistic_columns())
 KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, *sorted(STATISTICS))
@@ -73,6 +88,8 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
     rows = read_table(run.folder, table)
     if rows is None:
         raise _unread(run, metric, table)
+    if metric in _BASELINES:
+        return _of_items([Spoken(**row) for row in rows], metric)
     return {
         (row["benchmark"], row["problem_id"], "", row["shots"], None): float(
             np.sum(row["nll"], dtype=np.float64) / (np.log(2) * row["num_bytes"])
@@ -82,7 +99,26 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
 
 
 def _table(metric: str) -> Table:
-    return OTHER_QUESTIONS if metric in MARGIN_METRICS else _TABLES[metric]
+    if metric in MARGIN_METRICS:
+        return OTHER_QUESTIONS
+    return ITEMS if metric in _BASELINES else _TABLES[metric]
+
+
+def _of_items(spoken: list[Spoken], metric: str) -> dict[Item, float]:
+    if metric in _ONE_TEXT:
+        return {
+            (one.benchmark, one.problem_id, one.voice, one.shots, None): one.nll
+            / (1 if metric == "answer_given_trace_nll" else one.num_tokens)
+            for one in spoken
+            if one.kind == _ONE_TEXT[metric]
+        }
+    name, scale = next(
+        (name, scale) for scale in SCALES for name in CLOZE if metric == f"cloze_{name}{scale}"
+    )
+    return {
+        (benchmark, problem_id, "", shots, None): cloze(options, name, scale)
+        for (benchmark, problem_id, shots), options in by_problem(spoken).items()
+    }
 
 
 def _unread(run: Run, metric: str, table: Table) -> InputError:

@@ -45,6 +45,7 @@ def score(
     margin: Annotated[bool, Parameter(negative="")] = False,
     gold: Annotated[bool, Parameter(negative="")] = False,
     generic: Path | None = None,
+    baselines: Annotated[bool, Parameter(negative="")] = False,
     endpoint: str | None = None,
     tokenizer: str | None = None,
     keep_downloads: Annotated[bool, Parameter(negative="")] = False,
@@ -111,6 +112,9 @@ def score(
         Also read the benchmark's own solution of every problem, for gold_bits_per_byte.
     generic
         Also read this plain text file, for generic_bits_per_byte.
+    baselines
+        Also read answer options (cloze form), gold labels, and traces with their answer, for the
+        baselines of docs/method.md.
     endpoint
         Ask a server: the URL of an OpenAI-compatible API with prompt_logprobs (vLLM) or echo, ending in
         /v1; checkpoints are then the names of its models.
@@ -157,9 +161,11 @@ def score(
         raise InputError("--stride goes with --window")
     if endpoint is not None and token_statistics:
         raise InputError("--token-statistics needs the model here; it does not go with --endpoint")
-    further = Wanted(margin=margin, gold=gold, generic=generic)
+    further = Wanted(margin=margin, gold=gold, generic=generic, baselines=baselines)
     if endpoint is not None and further.anything:
-        raise InputError("--margin, --gold and --generic need the model here; they do not go with --endpoint")
+        raise InputError(
+            "--margin, --gold, --generic and --baselines need the model here; they do not go with --endpoint"
+        )
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
     check_weights(bundle, voices, weights)

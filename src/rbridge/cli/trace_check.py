@@ -52,9 +52,7 @@ def check(
         solutions={key: one.solution for key, one in problems.items() if one.solution is not None},
         questions={key: one.question for key, one in problems.items()},
         # Generators of twins say whose twin a problem is.
-        twins={
-            key: twin for key, one in problems.items() if (twin := getattr(one, "twin_of", None)) is not None
-        },
+        twins={key: twin for key, one in problems.items() if (twin := one.twin_of) is not None},
     )
     if json:
         print_json(_document(found, checks, without))

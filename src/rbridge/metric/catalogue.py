@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rbridge.errors import InputError
+from rbridge.metric.options import CLOZE, SCALES
 from rbridge.metric.token_statistics import statistic_columns
 
 
@@ -26,6 +27,22 @@ class Metric:
     meaning: str
     weighted: bool = False
 
+
+_CLOZE_MEANING = {
+    "accuracy": ("fraction", "share of problems whose gold option is the likeliest"),
+    "probability": ("probability", "mean probability of the gold option"),
+    "total_probability": ("probability", "mean of the summed probabilities of all options"),
+    "normalised_probability": ("probability", "mean of gold probability over total probability"),
+    "margin": ("nats", "mean of ln p of the gold option less that of the best wrong one"),
+}
+_CLOZE = tuple(
+    Metric(
+        f"cloze_{name}{scale}", "higher", _CLOZE_MEANING[name][0],
+        f"{_CLOZE_MEANING[name][1]}, ln p{scale.replace('_', ' ')}",
+    )
+    for scale in SCALES
+    for name in CLOZE
+)  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -77,6 +94,10 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("generic_bits_per_byte", "lower", "bits/byte", "null: loss on a plain text"),
     Metric("null_bits_per_byte", "lower", "bits/byte", "null: an n-gram model of a sample of the recipe's text"),
+    *_CLOZE,
+    Metric("gold_label_nll", "lower", "nats/token", "mean loss on the benchmark's own gold answer"),
+    Metric("trace_and_answer_nll", "lower", "nats/token", "mean loss on the trace with the gold answer behind it"),
+    Metric("answer_given_trace_nll", "lower", "nats", "loss on the whole gold answer behind the trace"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),
     *(Metric(*column) for column in statistic_columns()),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from rbridge.benchmarks import benchmark_named, load_problems
 from rbridge.benchmarks.problems import Problem
 from rbridge.errors import InputError
 from rbridge.records import Skip, Trace, TraceKey
+from rbridge.scoring.baselines import baseline_texts, known_problems
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer
 from rbridge.scoring.encode import Encoded, encode_trace
 from rbridge.scoring.engine import Engine
@@ -21,6 +23,7 @@ from rbridge.store.files import sha256_json
 from rbridge.store.readings import (
     GENERIC,
     GOLD,
+    ITEMS,
     OTHER_QUESTIONS,
     Table,
     table_key,
@@ -44,16 +47,18 @@ class Wanted:
         margin: every trace behind other problems' questions.
         gold: the benchmark's own solution (or answer) of every problem.
         generic: a file of plain text, or None.
+        baselines: answer options, gold labels, traces with their answer.
     """
 
     margin: bool = False
     gold: bool = False
     generic: Path | None = None
+    baselines: bool = False
 
     @property
     def anything(self) -> bool:
         """Whether there is anything to read."""
-        return self.margin or self.gold or self.generic is not None
+        return self.margin or self.gold or self.baselines or self.generic is not None
 
 
 def gold_texts(traces: Sequence[Trace], questions: str) -> list[Trace]:
@@ -217,6 +222,38 @@ def read_further(
         key = _key(run, "generic", [[str(one.key), one.reasoning] for one in texts])
         if _missing(run, GENERIC, key, progress):
             write_table(run.folder, GENERIC, _plain(reader.read(texts, shots=0)), key=key)
+    if wanted.baselines:
+        spoken = list(baseline_texts(traces, known_problems(traces, questions), shots=reader.shots))
+        if not spoken:
+            raise InputError(
+                "--baselines: none of the problems has a gold answer; give them with --questions FILE.jsonl"
+            )
+        key = _key(
+            run, "baselines", [[*row[:3], str(row[3].key), row[3].prompt, row[3].reasoning] for row in spoken]
+        )
+        if _missing(run, ITEMS, key, progress):
+            write_table(run.folder, ITEMS, list(_spoken(spoken, reader)), key=key)
+
+
+def _spoken(texts: Sequence[tuple[str, bool, str, Trace]], reader: Reader) -> Iterator[dict[str, Any]]:
+    """Losses of baseline texts in their order, summed; what cannot be scored is passed over."""
+    rows = reader.read([trace for *_, trace in texts], shots=0)
+    read = {(row["benchmark"], row["problem_id"], row["voice"]): row for row in rows}
+    for kind, gold, voice, trace in texts:
+        row = read.get((trace.key.benchmark, trace.key.problem_id, trace.key.voice))
+        if row is not None:
+            yield {
+                "benchmark": trace.key.benchmark,
+                "problem_id": trace.key.problem_id,
+                "voice": voice,
+                "kind": kind,
+                "gold": gold,
+                "shots": 0 if kind == "option" else reader.shots,
+                "nll": math.fsum(row["nll"]),
+                "num_tokens": len(row["nll"]),
+                "num_characters": len(trace.reasoning),
+                "num_bytes": row["num_bytes"],
+            }
 
 
 def _plain(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

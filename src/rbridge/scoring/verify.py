@@ -12,10 +12,11 @@ from rbridge.benchmarks import resolve_questions
 from rbridge.errors import InputError, RBridgeError
 from rbridge.records import ScoredTrace, Skip, Trace
 from rbridge.scoring.checkpoints import Checkpoint
-from rbridge.scoring.encode import Encoded, encode_trace
+from rbridge.scoring.encode import Encoded, cut_windows, encode_trace
 from rbridge.scoring.source import prove
 from rbridge.scoring.sweep import Failure, Prepare, as_scored
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.runs import Run
 
@@ -122,12 +123,17 @@ def _verify_one(
         source = ready.open()
         prove(source)
         tokenizer = ready.tokenizer()
-        items = [_encoded(trace, tokenizer, run.manifest.shots, source.context_length) for trace in resolved]
-        again = [
-            as_scored(item, nll)
+        items = [
+            part
+            for trace in resolved
+            for part in cut_windows(_encoded(trace, tokenizer, picked[trace.key], source.context_length))
+        ]
+        parts = {
+            item.key: as_scored(item, nll)
             for batch in source.batches(items)
             for item, nll in zip(batch, source.losses(batch), strict=True)
-        ]
+        }
+        again = join_parts([parts[item.key] for item in items])
         ready.check_unchanged()
     finally:
         ready.release()
@@ -140,8 +146,11 @@ def _verify_one(
     )
 
 
-def _encoded(trace: Trace, tokenizer: ProxyTokenizer, shots: int, context_length: int | None) -> Encoded:
-    found = encode_trace(trace, tokenizer, shots=shots, context_length=context_length)
+def _encoded(
+    trace: Trace, tokenizer: ProxyTokenizer, stored: ScoredTrace, context_length: int | None
+) -> Encoded:
+    window = None if stored.window is None else Window(*stored.window)
+    found = encode_trace(trace, tokenizer, shots=stored.shots, context_length=context_length, window=window)
     if isinstance(found, Skip):
         raise InputError(
             f"{trace.key}: was scored, and now it is skipped ({found.reason}); another tokenizer?"

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rbridge.errors import InputError
-from rbridge.records import ScoredTrace, TokenScores, TraceKey
+from rbridge.records import ScoredTrace, TokenScores, TokenStatistics, TraceKey
 
 # What the sweep calls a part of a trace while it is scored; joined before the run is written.
 _PART = re.compile(r"\x1fwindow (\d+)\Z")
@@ -97,6 +97,18 @@ def join_parts(scored: Sequence[ScoredTrace]) -> list[ScoredTrace]:
     return [parts[0] if len(parts) == 1 else _joined(key, parts) for key, parts in joined.items()]
 
 
+def _joined_statistics(parts: Sequence[TokenStatistics | None]) -> TokenStatistics | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    return TokenStatistics(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in known])
+            for field in dataclasses.fields(TokenStatistics)
+        }
+    )
+
+
 def _joined(key: TraceKey, parts: Sequence[ScoredTrace]) -> ScoredTrace:
     first = parts[0]
     weighed = first.tokens.weight is not None
@@ -108,6 +120,7 @@ def _joined(key: TraceKey, parts: Sequence[ScoredTrace]) -> ScoredTrace:
         start=np.concatenate([part.tokens.start for part in parts]),
         end=np.concatenate([part.tokens.end for part in parts]),
         num_bytes=first.tokens.num_bytes,
+        statistics=_joined_statistics([part.tokens.statistics for part in parts]),
     )
     others = {
         source: np.concatenate([part.other_weights[source] for part in parts])

@@ -61,6 +61,21 @@ OTHER_QUESTIONS = Table(
 _TEXTS = {**_NAMES, "shots": pl.Int64, "num_bytes": pl.Int64, "nll": pl.List(pl.Float32)}
 GOLD = Table("gold.parquet", _TEXTS, "--gold")
 GENERIC = Table("generic.parquet", _TEXTS, "--generic FILE")
+ITEMS = Table(
+    "items.parquet",
+    {
+        **_NAMES,
+        "voice": pl.String,
+        "kind": pl.String,
+        "gold": pl.Boolean,
+        "shots": pl.Int64,
+        "nll": pl.Float64,
+        "num_tokens": pl.Int64,
+        "num_characters": pl.Int64,
+        "num_bytes": pl.Int64,
+    },
+    "--baselines",
+)
 
 
 def write_table(folder: Path, table: Table, rows: Sequence[Mapping[str, Any]], *, key: str) -> None:
