@@ -26,8 +26,8 @@ def pareto_frontier(points: Iterable[Point]) -> tuple[Point, ...]:
 
     Both FLOPs and value rise strictly along it.
 
-    >>> [p.value for p in pareto_frontier([Point("m", 1, 60), Point("m", 2, 55), Point("m", 3, 70)])]
-    [60, 70]
+    >>> [p.value for p in pareto_frontier([Point("m", 1.0, 60.0), Point("m", 2.0, 55.0), Point("m", 3.0, 70.0)])]
+    [60.0, 70.0]
     """
     frontier: list[Point] = []
     for point in sorted(points, key=lambda point: (point.flops, -point.value)):
