@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rbridge.answers.observations import RankGroup
 from rbridge.errors import IncomparableRuns, InputError
-from rbridge.metric import RUN_METRICS, run_statistics, run_values, statistic_columns
+from rbridge.metric import RUN_METRICS, metric_named, run_statistics, run_values, statistic_columns
 from rbridge.rank import Replicates
 from rbridge.store.runs import Run
 
@@ -84,7 +84,8 @@ def run_rank_groups(
     if not groups:
         raise InputError(f"no run has a value of {metric}; import traces with 'pieces' for weighted metrics")
     return [
-        _group(dict(zip(by, name, strict=True)), columns, targets) for name, columns in sorted(groups.items())
+        _group(dict(zip(by, name, strict=True)), columns, targets, metric)
+        for name, columns in sorted(groups.items())
     ]
 
 
@@ -128,7 +129,10 @@ def _values(run: Run, metric: str) -> dict[_Item, float]:
 
 
 def _group(
-    group: dict[str, str], columns: Sequence[_Column], targets: Mapping[tuple[str, str | None], float] | None
+    group: dict[str, str],
+    columns: Sequence[_Column],
+    targets: Mapping[tuple[str, str | None], float] | None,
+    metric: str,
 ) -> RankGroup:
     _check_replicates(columns)
     shared = set.intersection(*[set(column.values) for column in columns])
@@ -155,8 +159,24 @@ def _group(
         replicates=replicates,
         targets=None if targets is None else _targets(group, replicates.names, targets),
         num_dropped=len(every) - len(shared),
-        notes=_notes(columns),
+        notes=(*_notes(columns), *_precision_note(columns, replicates, metric)),
     )
+
+
+def _precision_note(columns: Sequence[_Column], replicates: Replicates, metric: str) -> Iterator[str]:
+    """Where half precision moved losses by more than the smallest gap between two recipes."""
+    errors = [column.run.manifest.half_error for column in columns]
+    moved = max((error.trace_mean for error in errors if error is not None), default=0.0)
+    known = metric_named(metric)
+    if not moved or known is None or known.unit != "nats/token":
+        return
+    means = np.sort(replicates.means())
+    gap = float(np.diff(means).min()) if len(means) > 1 else np.inf
+    if moved > gap:
+        yield (
+            f"{columns[0].run.manifest.dtype} moves a trace's mean loss by {moved:.2g} nats, measured against "
+            f"float32; the smallest gap between two recipes is {gap:.2g}: score in float32 to tell them apart"
+        )
 
 
 def _check_replicates(columns: Sequence[_Column]) -> None:

@@ -21,10 +21,11 @@ from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatist
 from rbridge.scoring.checkpoints import Checkpoint, LoadedModel, load_model, load_tokenizer, weights_sha256
 from rbridge.scoring.encode import Encoded, encode_trace, prompts
 from rbridge.scoring.engine import Engine
+from rbridge.scoring.precision import half_error, sample
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
-from rbridge.store.runs import FORMAT_VERSION, Run, RunManifest, RunStore, skip_rows
+from rbridge.store.runs import FORMAT_VERSION, HalfError, Run, RunManifest, RunStore, skip_rows
 
 # Seconds between two writes of what a running checkpoint has given so far.
 _KEEP_EVERY = 5.0
@@ -192,6 +193,7 @@ class _Job:
                 f"{engine.vocabulary}; is the tokenizer another model's?"
             )
         scored = self._score(key, engine, encoded)
+        error = self._half_error(encoded, scored, device) if encoded else None
         manifest = RunManifest(
             key=key,
             checkpoint=self.checkpoint.name,
@@ -219,8 +221,30 @@ class _Job:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
             max_probe_difference=engine.max_probe_difference,
+            ways=engine.ways,
+            half_error=error,
         )
         return self.store.finish(manifest, scored)
+
+    def _half_error(
+        self, encoded: Sequence[Encoded], scored: Sequence[ScoredTrace], device: str
+    ) -> HalfError | None:
+        """What half precision moved, on a sample scored again in float32; None for float32."""
+        if self.settings.dtype == "float32":
+            return None
+        model = load_model(self.checkpoint, dtype="float32", device=device).model
+        error = half_error(
+            {one.key: one.tokens.nll for one in scored},
+            Engine(model, name=self.checkpoint.name),
+            sample(encoded),
+            batch_tokens=self.settings.batch_tokens,
+        )
+        self.progress(
+            f"  {self.settings.dtype} against float32 on {error.num_traces} traces: a token's loss moves by "
+            f"{error.token_rms:.2g} nats (root mean square), a trace's mean loss by {error.trace_mean:.2g} "
+            f"(at most {error.trace_max:.2g})"
+        )
+        return error
 
     def _key(self, weights: str, tokenizer: ProxyTokenizer) -> str:
         return sha256_json(
