@@ -196,8 +196,25 @@ def _group(
             *_voice_notes(shared),
             *_window_notes(shared),
             *_weight_notes(columns, metric),
+            *_precision_note(columns, replicates, metric),
         ),
     )
+
+
+def _precision_note(columns: Sequence[_Column], replicates: Replicates, metric: str) -> Iterator[str]:
+    """Where half precision moved losses by more than the smallest gap between two recipes."""
+    errors = [column.run.manifest.half_error for column in columns]
+    moved = max((error.trace_mean for error in errors if error is not None), default=0.0)
+    known = metric_named(metric)
+    if not moved or known is None or known.unit != "nats/token":
+        return
+    means = np.sort(replicates.means())
+    gap = float(np.diff(means).min()) if len(means) > 1 else np.inf
+    if moved > gap:
+        yield (
+            f"{columns[0].run.manifest.dtype} moves a trace's mean loss by {moved:.2g} nats, measured against "
+            f"float32; the smallest gap between two recipes is {gap:.2g}: score in float32 to tell them apart"
+        )
 
 
 def _check_replicates(columns: Sequence[_Column]) -> None:

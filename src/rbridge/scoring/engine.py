@@ -93,6 +93,11 @@ class Engine:
         self.packed_up_to = 0
         self.max_probe_difference = self._probe()
 
+    @property
+    def ways(self) -> dict[str, str | int]:
+        """How the model is run, for the run's manifest."""
+        return {"head": self.head, "packed_up_to": self.packed_up_to, "float32_matmul": self.matmul}
+
     # -----------------------------------------------------------------------------------------------
     # Planning
     # -----------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def prepare(
             engine=ENGINE,
             tokenizer=lambda: load_tokenizer(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
+            open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
             release=release,
         )
 
@@ -179,6 +180,7 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
         statistics=engine.statistics,
         reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
+        ways=engine.ways,
     )
 
 

@@ -5,8 +5,8 @@ A source is transformers, an endpoint, vLLM or llama.cpp; the sweep knows no dif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -44,6 +44,7 @@ class Source:
             cannot be had.
         reference: the same losses in a plainer, slower way, or None where there is none.
         max_probe_difference: what was found between batch shapes before ``prove``.
+        ways: how the model is run, for the run's manifest.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source:
     ) = None
     reference: Callable[[Sequence[Encoded]], Losses] | None = None
     max_probe_difference: float = 0.0
+    ways: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Ready:
         engine: what computes; part of the run's key.
         tokenizer: loads the tokenizer.
         open: loads the model.
+        open_float32: loads it in float32, where it is here and is run in less; else None.
         check_unchanged: raises ``InputError`` where the weights are no longer those identified.
         release: gives back what was fetched for this checkpoint alone.
     """
@@ -79,6 +82,7 @@ class Ready:
     engine: str
     tokenizer: Callable[[], ProxyTokenizer]
     open: Callable[[], Source]
+    open_float32: Callable[[], Source] | None = None
     check_unchanged: Callable[[], None] = lambda: None
     release: Callable[[], None] = lambda: None
 

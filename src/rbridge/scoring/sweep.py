@@ -25,13 +25,14 @@ from rbridge.scoring.ahead import prepared, prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
 from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
 from rbridge.scoring.names import ParsedLabels, with_parsed
+from rbridge.scoring.precision import half_error, sample
 from rbridge.scoring.readings import Reader, Wanted, read_further
 from rbridge.scoring.source import Ready, Source, prove
 from rbridge.scoring.tokenizer import ProxyTokenizer
 from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
-from rbridge.store.runs import FORMAT_VERSION, Run, RunManifest, RunStore, skip_rows
+from rbridge.store.runs import FORMAT_VERSION, HalfError, Run, RunManifest, RunStore, skip_rows
 
 # Makes a checkpoint ready, told how to find out that its run is finished already; see ``hf.prepare``.
 Prepare = Callable[[Checkpoint, Callable[[Ready], bool]], Ready]
@@ -292,8 +293,10 @@ class _Jobs:
                 f"{checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
                 f"{source.vocabulary}; is the tokenizer another model's?"
             )
-        scored = join_parts(self._score(key, ready, source, encoded))
+        parts = self._score(key, ready, source, encoded)
         ready.check_unchanged()
+        scored = join_parts(parts)
+        error = self._half_error(ready, encoded, parts) if encoded else None
         manifest = RunManifest(
             key=key,
             checkpoint=checkpoint.name,
@@ -324,8 +327,24 @@ class _Jobs:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
             max_probe_difference=difference,
+            ways=dict(source.ways),
+            half_error=error,
         )
         return self.store.finish(manifest, scored)
+
+    def _half_error(
+        self, ready: Ready, encoded: Sequence[Encoded], scored: Sequence[ScoredTrace]
+    ) -> HalfError | None:
+        """What half precision moved, on a sample scored again in float32; None where that cannot be told."""
+        if self.settings.dtype == "float32" or ready.open_float32 is None:
+            return None
+        error = half_error({one.key: one.tokens.nll for one in scored}, ready.open_float32(), sample(encoded))
+        self.progress(
+            f"  {self.settings.dtype} against float32 on {error.num_traces} traces: a token's loss moves by "
+            f"{error.token_rms:.2g} nats (root mean square), a trace's mean loss by {error.trace_mean:.2g} "
+            f"(at most {error.trace_max:.2g})"
+        )
+        return error
 
     def _key(self, checkpoint: Checkpoint, ready: Ready, tokenizer: ProxyTokenizer) -> str:
         return sha256_json(

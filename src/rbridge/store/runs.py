@@ -72,6 +72,20 @@ class SkipRow(BaseModel):
     refused: bool = False
 
 
+class HalfError(BaseModel):
+    """How far half precision moved the losses of some traces from float32, nats.
+
+    ``token_rms`` over their tokens; ``trace_mean`` and ``trace_max`` of how far a trace's mean loss moved.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    num_traces: int
+    token_rms: float
+    trace_mean: float
+    trace_max: float
+
+
 class RunManifest(BaseModel):
     """Everything that fixes a run's numbers, and what the checkpoint is.
 
@@ -111,6 +125,9 @@ class RunManifest(BaseModel):
     created: str
     seconds: float
     max_probe_difference: float
+    # How the engine ran the model: head, packed_up_to, float32_matmul.
+    ways: dict[str, str | int] = Field(default_factory=dict)
+    half_error: HalfError | None = None
 
 
 @dataclass(frozen=True)
