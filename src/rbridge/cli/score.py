@@ -151,21 +151,24 @@ def score(
 
     if not checkpoints and verify is None:
         raise InputError("no checkpoint given; expected folders, GGUF files or hub names")
-    if watch and (shard or endpoint):
-        raise InputError("--watch follows a folder; it does not go with --shard or --endpoint")
-    if until is not None and not watch:
-        raise InputError("--until ends --watch, which is not given")
-    if (endpoint is None) != (tokenizer is None):
-        raise InputError("--endpoint URL and --tokenizer FOLDER|NAME go together: token ids are sent")
-    if stride is not None and window is None:
-        raise InputError("--stride goes with --window")
-    if endpoint is not None and token_statistics:
-        raise InputError("--token-statistics needs the model here; it does not go with --endpoint")
     further = Wanted(margin=margin, gold=gold, generic=generic, baselines=baselines)
-    if endpoint is not None and further.anything:
-        raise InputError(
-            "--margin, --gold, --generic and --baselines need the model here; they do not go with --endpoint"
-        )
+    _refuse_first(
+        (
+            watch and bool(shard or endpoint),
+            "--watch follows a folder; it does not go with --shard or --endpoint",
+        ),
+        (until is not None and not watch, "--until ends --watch, which is not given"),
+        (every != _LOOK_EVERY and not watch, "--every goes with --watch, which is not given"),
+        (
+            (endpoint is None) != (tokenizer is None),
+            "--endpoint URL and --tokenizer FOLDER|NAME go together: token ids are sent",
+        ),
+        (stride is not None and window is None, "--stride goes with --window"),
+        (
+            endpoint is not None and (token_statistics or further.anything),
+            "--token-statistics, --margin, --gold, --generic and --baselines do not go with --endpoint",
+        ),
+    )
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
     check_weights(bundle, voices, weights)
@@ -202,6 +205,15 @@ def score(
         weights=weights,
         json=json,
     )
+
+
+def _refuse_first(*clashes: tuple[bool, str]) -> None:
+    """Raise for the first pair of options that do not go together."""
+    from rbridge.errors import InputError
+
+    for clash, reason in clashes:
+        if clash:
+            raise InputError(reason)
 
 
 def _store(out: str) -> Path:
@@ -316,6 +328,7 @@ def _verify(
     from rbridge.cli.shapes import verified_document
     from rbridge.cli.tables import print_verified
     from rbridge.errors import InputError
+    from rbridge.scoring.sweep import question_key
     from rbridge.scoring.verify import verify
     from rbridge.store.runs import read_runs
 
@@ -334,6 +347,7 @@ def _verify(
         find=lambda name: origin.expand([name])[0],
         prepare_for=origin.prepare_for,
         questions=settings.questions,
+        key=question_key(bundle, settings),
         progress=say,
     )
     if json:

@@ -147,7 +147,7 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
-    key = _question_key(bundle, settings)
+    key = question_key(bundle, settings)
     resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
     read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
@@ -175,7 +175,7 @@ def sweep(
     return Sweep(tuple(runs), tuple(failures))
 
 
-def _question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
+def question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
     """The key that the bundle's question hashes are salted with, or None where none was given."""
     if settings.question_key is None:
         return None

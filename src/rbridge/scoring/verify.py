@@ -53,6 +53,7 @@ def verify(
     find: Callable[[str], Checkpoint],
     prepare_for: Callable[[str], Prepare],
     questions: str = "auto",
+    key: bytes | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Verified], list[Failure]]:
     """Score random items of each run again, in other batches than the first time.
@@ -65,6 +66,7 @@ def verify(
         find: a checkpoint by the name that its run has.
         prepare_for: what makes a checkpoint ready, by the run's dtype.
         questions: where questions come from.
+        key: what question hashes are salted with, where they are.
         progress: told one line at a time what is being done.
 
     Returns:
@@ -87,7 +89,7 @@ def verify(
         progress(f"[{number}/{len(ours)}] {name}")
         try:
             one = _verify_one(
-                run, bundle, num_items, rng, find(name), prepare_for(run.manifest.dtype), questions
+                run, bundle, num_items, rng, find(name), prepare_for(run.manifest.dtype), questions, key
             )
         except RBridgeError as error:
             failures.append(Failure(name, str(error)))
@@ -105,6 +107,7 @@ def _verify_one(
     checkpoint: Checkpoint,
     prepare: Prepare,
     questions: str,
+    key: bytes | None,
 ) -> Verified:
     stored = run.scored()
     if not stored:
@@ -112,7 +115,7 @@ def _verify_one(
     chosen = rng.choice(len(stored), size=min(num_items, len(stored)), replace=False)
     picked = {stored[index].key: stored[index] for index in chosen}
     traces = [trace for trace in bundle.traces if trace.key in picked]
-    resolved = resolve_questions(traces, questions).traces
+    resolved = resolve_questions(traces, questions, key=key).traces
     ready = prepare(checkpoint, lambda _: False)
     try:
         if ready.weights_sha256 != run.manifest.weights_sha256:
