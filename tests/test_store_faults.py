@@ -137,7 +137,7 @@ def test_weights_that_change_while_they_are_scored_are_not_kept(
 def test_a_nan_that_only_one_trace_meets_is_never_stored(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """NaN in the embedding of a token that the self-test does not use and some traces do."""
+    """NaN at a position that the self-test does not reach and some traces do: refused before anything is scored."""
     shutil.copytree(place / "gpt2", tmp_path / "nan")
     weights = load_file(tmp_path / "nan" / "model.safetensors")
     position = weights["transformer.wpe.weight"]
@@ -145,7 +145,7 @@ def test_a_nan_that_only_one_trace_meets_is_never_stored(
     save_file(weights, tmp_path / "nan" / "model.safetensors", metadata={"format": "pt"})
     result = _score(capsys, place, tmp_path / "runs", tmp_path / "nan", "--batch-tokens", 1)
     assert result.status == 1
-    assert "is not finite" in result.err
+    assert "expected finite weights" in result.err
     assert not list((tmp_path / "runs").glob("*/manifest.json"))
 
 

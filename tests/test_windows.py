@@ -162,6 +162,8 @@ def test_an_interrupted_windowed_run_goes_on(
     real, seen = Engine.losses, []
 
     def stopping(self: Engine, batch: list) -> list:
+        if batch[0].key.benchmark == "self-test":
+            return real(self, batch)
         if len(seen) == 4:
             raise KeyboardInterrupt
         seen.append(batch[0].key)
