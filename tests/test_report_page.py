@@ -22,7 +22,7 @@ from rbridge.report.render import printable, shade, short_name
 from rbridge.report.svg import svg_text
 from rbridge.store.bundles import WeightModel
 from rbridge.store.runs import RunStore, SkipRow
-from tests.test_report import (
+from tests.reports import (
     QUESTION,
     REASONING,
     make_bundle,

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from rbridge.scoring.checkpoints import expand, load_tokenizer
-from tests.checkpoints import gpt2_style, llama2_style, llama3_style
+from tests.tokenizer_styles import gpt2_style, llama2_style, llama3_style
 
 TEXT = "Tom has 1234  apples,\n    don't x=12.5 _foo café\t!! \n\n end"
 
