@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,11 +15,13 @@ from rbridge.report.scatter import NUMBERED, ScatterSection
 from rbridge.report.svg import FONT, PAPER, STRONG, WEAK, Chart, Figure, Width, axis_title, figure, one_line
 from rbridge.report.text import bracket, fixed
 
+SPREAD = 5.0  # largest over least value from which an axis is logarithmic
 _SHAPES = {"score": "circle", "control": "square", "null": "triangle-up"}
 
 
 _NARROW = Width(322, 118.0)
 _DOTS = (Width(470, 150.0), _NARROW)
+_METRICS = (Width(470, 190.0), Width(322, 170.0))  # names of ours, which must stand whole
 _SCATTER = (Width(620, 160.0), _NARROW)
 
 
@@ -36,12 +39,13 @@ def ranking_figure(section: RankingSection, ident: str) -> Figure:
         }
         for row in section.rows
     ]
-    title = axis_title(section.proxy, section.unit, lower=section.lower_is_better)
+    log = _spread([row[end] for row in rows for end in ("low", "high")])
+    title = axis_title(section.proxy, section.unit, lower=section.lower_is_better, log=log)
     label = f"{section.proxy} by recipe, {section.title}: " + "; ".join(
         f"{row.recipe} {fixed(row.value, section.digits)} {bracket(row.interval, section.digits)}"
         for row in section.rows
     )
-    return figure(lambda width: _dots(rows, title, width), _DOTS, ident, label)
+    return figure(lambda width: _dots(rows, title, width, log=log), _DOTS, ident, label)
 
 
 def comparison_figure(section: ComparisonSection, ident: str) -> Figure | None:
@@ -55,7 +59,7 @@ def comparison_figure(section: ComparisonSection, ident: str) -> Figure | None:
     )
     title = "decision accuracy (higher is better →)"
     return figure(
-        lambda width: _dots(rows, title, width, domain=(0.0, 1.0), reference=CHANCE), _DOTS, ident, label
+        lambda width: _dots(rows, title, width, domain=(0.0, 1.0), reference=CHANCE), _METRICS, ident, label
     )
 
 
@@ -81,6 +85,7 @@ def _dots(
     *,
     domain: tuple[float, float] | None = None,
     reference: float | None = None,
+    log: bool = False,
 ) -> Chart:
     # Places, not names, are the categories: cut names may coincide.
     names = [shortened(row["name"], FONT, width.names) for row in rows]
@@ -92,8 +97,13 @@ def _dots(
     base = alt.Chart(alt.Data(values=values)).encode(
         y=alt.Y("place:O", axis=None, scale=alt.Scale(padding=0.2))
     )
-    scale = alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=False, nice=True, padding=8)
-    axis = alt.Axis(tickCount=5, grid=True, domain=False, ticks=False, titlePadding=10)
+    if domain:
+        scale = alt.Scale(domain=list(domain))
+    elif log:
+        scale = alt.Scale(type="log", nice=False, padding=8)
+    else:
+        scale = alt.Scale(zero=False, nice=True, padding=8)
+    axis = alt.Axis(grid=True, domain=False, ticks=False, titlePadding=10, **_ticks(rows, log=log))
     rule = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("low:Q", scale=scale, axis=axis, title=title),
         x2="high:Q",
@@ -110,6 +120,20 @@ def _dots(
     )
     layers = [rule, dot, name] if reference is None else [_reference(reference), rule, dot, name]
     return alt.layer(*layers).properties(width=width.outer - round(margin) - 14, height=alt.Step(25))
+
+
+def _spread(values: Sequence[float]) -> bool:
+    """Whether one value far off would squeeze the others to a point on a linear axis."""
+    return min(values) > 0 and max(values) > SPREAD * min(values)
+
+
+def _ticks(rows: Sequence[Mapping[str, Any]], *, log: bool) -> dict[str, Any]:
+    if not log:
+        return {"tickCount": 5}
+    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{step}e{power}") for power in decades for step in (1, 2, 5)]
+    return {"values": [tick for tick in ticks if low <= tick <= high], "format": "~g"}
 
 
 def _reference(value: float) -> alt.Chart:
@@ -141,12 +165,13 @@ def _scatter(section: ScatterSection, width: Width) -> Chart:
         }
         for point in section.points
     ]
-    domains = (
-        _padded([row[end] for row in rows for end in ("low", "high")]),
-        _padded([row["y"] for row in rows]),
-    )
-    title = axis_title(section.proxy, section.unit, lower=section.lower_is_better)
-    x, y = _axis(domains[0], title), _axis(domains[1], one_line(section.target))
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    log = _spread(ends)
+    across = math.exp if log else float
+    domains = (_padded([math.log(end) for end in ends] if log else ends), _padded([row["y"] for row in rows]))
+    title = axis_title(section.proxy, section.unit, lower=section.lower_is_better, log=log)
+    x = _axis((across(domains[0][0]), across(domains[0][1])), title, _ticks(rows, log=log) if log else None)
+    y = _axis(domains[1], one_line(section.target))
     base = alt.Chart(alt.Data(values=rows))
     return alt.layer(
         base.mark_rule(color=STRONG, strokeWidth=1.5, opacity=0.55).encode(
@@ -159,12 +184,17 @@ def _scatter(section: ScatterSection, width: Width) -> Chart:
             alt.Chart(alt.Data(values=values))
             .mark_text(align=anchor, baseline="middle", color="currentColor")
             .encode(x=alt.X("x:Q", **x), y=alt.Y("y:Q", **y), text="name:N")
-            for anchor, values in _names(rows, plot, domains).items()
+            for anchor, values in _names(rows, plot, domains, log=log).items()
         ],
     ).properties(width=plot[0], height=plot[1])
 
 
-def _axis(domain: tuple[float, float], title: str) -> dict[str, Any]:
+def _axis(
+    domain: tuple[float, float], title: str, log_ticks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    if log_ticks is not None:
+        scale = alt.Scale(type="log", domain=list(domain), nice=False)
+        return {"scale": scale, "axis": alt.Axis(**log_ticks), "title": title}
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
     return {"scale": scale, "axis": alt.Axis(tickCount=6), "title": title}
 
@@ -173,16 +203,19 @@ def _names(
     rows: Sequence[Mapping[str, Any]],
     plot: tuple[float, float],
     domains: tuple[tuple[float, float], tuple[float, float]],
+    *,
+    log: bool,
 ) -> dict[Anchor, list[dict[str, Any]]]:
     """Labels where they cover least: Vega would put all of them on the same side."""
+    inward, outward = (math.log, math.exp) if log else (float, float)
     (left, right), (bottom, top) = domains
     across, down = plot[0] / (right - left), plot[1] / (top - bottom)
     marks = [
         Mark(
-            (row["x"] - left) * across,
+            (inward(row["x"]) - left) * across,
             (top - row["y"]) * down,
-            (row["low"] - left) * across,
-            (row["high"] - left) * across,
+            (inward(row["low"]) - left) * across,
+            (inward(row["high"]) - left) * across,
             text_width(row["name"], FONT),
         )
         for row in rows
@@ -190,7 +223,7 @@ def _names(
     places = place_labels(marks, width=plot[0], height=plot[1], font=FONT)
     by_anchor: dict[Anchor, list[dict[str, Any]]] = {}
     for row, place in zip(rows, places, strict=True):
-        at = {"x": left + place.x / across, "y": top - place.y / down, "name": row["name"]}
+        at = {"x": outward(left + place.x / across), "y": top - place.y / down, "name": row["name"]}
         by_anchor.setdefault(place.anchor, []).append(at)
     return by_anchor
 

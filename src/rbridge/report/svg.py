@@ -87,7 +87,7 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "␊").replace("\t", "␉")
 
 
-def axis_title(proxy: str, unit: str, *, lower: bool) -> str:
+def axis_title(proxy: str, unit: str, *, lower: bool, log: bool = False) -> str:
     """An axis' name, unit and the way in which it gets better."""
-    name = one_line(f"{proxy}, {unit}" if unit else proxy)
+    name = one_line(f"{proxy}, {unit}" if unit else proxy) + (", log" if log else "")
     return f"{name} ({'← lower' if lower else 'higher'} is better{'' if lower else ' →'})"
