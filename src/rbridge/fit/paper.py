@@ -124,9 +124,9 @@ def _curves(x: _Rows, y: _Rows) -> list[PaperCurve]:
         # Rank and covariance warnings: the paper's protocol keeps such fits if they are finite.
         warnings.simplefilter("ignore")
         fitted = {
-            "linear": np.polyfit(x, y, 1),
-            "quadratic": np.polyfit(x, y, 2),
-            "logarithmic": np.polyfit(np.log1p(x), y, 1) if (x > -1).all() else None,
+            "linear": _fitted_polynomial(x, y, 1),
+            "quadratic": _fitted_polynomial(x, y, 2),
+            "logarithmic": _fitted_polynomial(np.log1p(x), y, 1) if (x > -1).all() else None,
             "exponential": _fitted_exponential(x, y),
         }
     return [
@@ -134,6 +134,15 @@ def _curves(x: _Rows, y: _Rows) -> list[PaperCurve]:
         for family, coefficients in fitted.items()
         if coefficients is not None and np.isfinite(coefficients).all()
     ]
+
+
+def _fitted_polynomial(x: _Rows, y: _Rows, degree: int) -> Float[np.ndarray, " coefficients"] | None:
+    if not x.any():  # every x of the fold is 0, which polyfit divides by: the family drops out
+        return None
+    try:
+        return np.polyfit(x, y, degree)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _fitted_exponential(x: _Rows, y: _Rows) -> Float[np.ndarray, " coefficients"] | None:
