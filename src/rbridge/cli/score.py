@@ -48,6 +48,7 @@ def score(
     baselines: Annotated[bool, Parameter(negative="")] = False,
     endpoint: str | None = None,
     tokenizer: str | None = None,
+    engine: Literal["auto", "transformers", "llamacpp", "vllm"] = "auto",
     keep_downloads: Annotated[bool, Parameter(negative="")] = False,
     shard: str | None = None,
     watch: Annotated[bool, Parameter(negative="")] = False,
@@ -120,6 +121,9 @@ def score(
         /v1; checkpoints are then the names of its models.
     tokenizer
         Where the tokenizer of the endpoint's model is: a folder or a hub name.
+    engine
+        What runs the models: transformers, llamacpp (GGUF files, float32), or vllm (its own environment);
+        auto is transformers, and llamacpp for a GGUF file whose architecture transformers does not read.
     keep_downloads
         Leave what was fetched from the hub in its cache; else each revision goes when it is scored.
     shard
@@ -168,6 +172,15 @@ def score(
             endpoint is not None and (token_statistics or further.anything),
             "--token-statistics, --margin, --gold, --generic and --baselines do not go with --endpoint",
         ),
+        (endpoint is not None and engine != "auto", "--engine does not go with --endpoint"),
+        (
+            engine == "vllm" and (token_statistics or further.anything),
+            "--token-statistics, --margin, --gold, --generic and --baselines do not go with --engine vllm",
+        ),
+        (
+            engine == "vllm" and device is not None,
+            "--device does not go with --engine vllm, which takes what CUDA_VISIBLE_DEVICES leaves it",
+        ),
     )
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
@@ -188,7 +201,7 @@ def score(
         token_statistics=token_statistics,
     )
     store = _store(out)
-    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)
+    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings, engine)
     if verify is not None:
         return _verify(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
     return _score(
@@ -235,11 +248,18 @@ class _Origin(NamedTuple):
     prepare_for: Callable[[str], Prepare]
 
 
-def _local(settings: ScoreSettings) -> _Origin:
+def _local(settings: ScoreSettings, engine: str) -> _Origin:
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.sweep import transformers_prepare
 
-    return _Origin(expand, partial(transformers_prepare, settings))
+    if engine != "vllm":
+        return _Origin(expand, partial(transformers_prepare, settings, gguf=engine))
+    from rbridge.scoring import vllm_offline
+
+    def prepare_for(dtype: str) -> Prepare:
+        return partial(vllm_offline.prepare, dtype=dtype, keep_downloads=settings.keep_downloads)
+
+    return _Origin(expand, prepare_for)
 
 
 def _served(url: str, tokenizer: str) -> _Origin:

@@ -160,7 +160,7 @@ def sweep(
     total = f"/{len(checkpoints)}" if isinstance(checkpoints, Sequence) else ""
     stream = (prepared_ahead if listed else prepared)(checkpoints, jobs.preparing(prepare))
     for number, (checkpoint, ready) in enumerate(stream, start=1):
-        progress(f"[{number}{total}] {checkpoint.name}")
+        progress(f"[{number}{total}] {checkpoint.name}{_run_by(checkpoint, ready)}")
         try:
             run = jobs.run(checkpoint, ready, _labels(checkpoint, labels or {}))
             if settings.further.anything:
@@ -188,15 +188,23 @@ def question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
     return key
 
 
-def transformers_prepare(settings: ScoreSettings, dtype: str) -> Prepare:
-    """What makes a folder, a hub name or a GGUF file ready for transformers."""
+def transformers_prepare(settings: ScoreSettings, dtype: str, gguf: str = hf.AUTO) -> Prepare:
+    """What makes a folder, a hub name or a GGUF file ready for transformers; see ``hf.prepare`` for ``gguf``."""
     return partial(
         hf.prepare,
         dtype=dtype,
         device=settings.device or _best_device(),
         batch_tokens=settings.batch_tokens,
         keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
+        gguf=gguf,
     )
+
+
+def _run_by(checkpoint: Checkpoint, ready: Ready | RBridgeError) -> str:
+    """What runs a checkpoint, where it is not transformers or might not have been: a GGUF file has two readers."""
+    if isinstance(ready, RBridgeError) or (ready.engine == hf.ENGINE and checkpoint.gguf_file is None):
+        return ""
+    return f" ({ready.engine})"
 
 
 def _labels(checkpoint: Checkpoint, given: Mapping[str, Labels]) -> ParsedLabels:
