@@ -192,19 +192,12 @@ def transformers_prepare(settings: ScoreSettings, dtype: str, gguf: str = hf.AUT
     """What makes a folder, a hub name or a GGUF file ready for transformers; see ``hf.prepare`` for ``gguf``."""
     return partial(
         hf.prepare,
+        gguf=gguf,
         dtype=dtype,
         device=settings.device or _best_device(),
         batch_tokens=settings.batch_tokens,
         keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
-        gguf=gguf,
     )
-
-
-def _run_by(checkpoint: Checkpoint, ready: Ready | RBridgeError) -> str:
-    """What runs a checkpoint, where it is not transformers or might not have been: a GGUF file has two readers."""
-    if isinstance(ready, RBridgeError) or (ready.engine == hf.ENGINE and checkpoint.gguf_file is None):
-        return ""
-    return f" ({ready.engine})"
 
 
 def _labels(checkpoint: Checkpoint, given: Mapping[str, Labels]) -> ParsedLabels:
@@ -224,6 +217,13 @@ def _shortcomings(run: Run) -> list[Failure]:
     else:
         return []
     return [Failure(name, f"{name}: {reason}the first: {first.benchmark}/{first.problem_id}: {first.reason}")]
+
+
+def _run_by(checkpoint: Checkpoint, ready: Ready | RBridgeError) -> str:
+    """What runs a checkpoint, where it is not transformers or might not have been: a GGUF file has two readers."""
+    if isinstance(ready, RBridgeError) or (ready.engine == hf.ENGINE and checkpoint.gguf_file is None):
+        return ""
+    return f" ({ready.engine})"
 
 
 @dataclass(frozen=True)
