@@ -19,11 +19,12 @@ from jaxtyping import Float
 from rbridge import __version__
 from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, Trace, TraceKey
+from rbridge.records import Labels, ScoredTrace, TokenScores, TokenStatistics, Trace, TraceKey
 from rbridge.scoring import hf
 from rbridge.scoring.ahead import prepared, prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
-from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
+from rbridge.scoring.encode import Encoded, prompts
+from rbridge.scoring.encodings import Encodings
 from rbridge.scoring.names import ParsedLabels, with_parsed
 from rbridge.scoring.precision import half_error, sample
 from rbridge.scoring.readings import Reader, Wanted, read_further
@@ -152,7 +153,8 @@ def sweep(
     # Refuses worked examples that do not exist before any model is loaded.
     read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
     readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
-    jobs = _Jobs(bundle, resolved.traces, resolved.sources, readings, settings, store, progress)
+    encodings = Encodings(resolved.traces, settings.shots, settings.window)
+    jobs = _Jobs(bundle, encodings, resolved.sources, readings, settings, store, progress)
     prepare = prepare or transformers_prepare(settings, settings.dtype)
     runs: list[Run] = []
     failures: list[Failure] = []
@@ -223,7 +225,7 @@ class _Jobs:
     """Checkpoints on one bundle, one after the other."""
 
     bundle: Bundle
-    traces: Sequence[Trace]
+    encodings: Encodings
     question_sources: Mapping[str, str]
     readings_sha256: str
     settings: ScoreSettings
@@ -274,7 +276,7 @@ class _Jobs:
         read_further(
             run,
             reader,
-            self.traces,
+            self.encodings.traces,
             self.settings.further,
             questions=self.settings.questions,
             progress=self.progress,
@@ -286,7 +288,7 @@ class _Jobs:
         started = time.monotonic()
         source = ready.open()
         difference = prove(source)
-        encoded, skips = self._encode(tokenizer, source)
+        encoded, skips = self.encodings.of(tokenizer, source.context_length)
         highest = max((max(item.ids) for item in encoded), default=0)
         if highest >= source.vocabulary:
             raise InputError(
@@ -316,11 +318,11 @@ class _Jobs:
             prefix_ids=tokenizer.prefix_ids,
             bundle=str(self.bundle.path),
             bundle_sha256=self.bundle.manifest.content_sha256,
-            weight_sources=sorted({trace.weight_source or "none" for trace in self.traces}),
+            weight_sources=sorted({trace.weight_source or "none" for trace in self.encodings.traces}),
             question_sources=dict(self.question_sources),
             shots=self.settings.shots,
             limit=self.settings.limit,
-            benchmarks=sorted({trace.key.benchmark for trace in self.traces}),
+            benchmarks=sorted({trace.key.benchmark for trace in self.encodings.traces}),
             num_scored=len(scored),
             skipped=skip_rows(skips),
             versions=_versions(),
@@ -361,23 +363,6 @@ class _Jobs:
                 **({"token_statistics": True} if self.settings.token_statistics else {}),
             }
         )
-
-    def _encode(self, tokenizer: ProxyTokenizer, source: Source) -> tuple[list[Encoded], list[Skip]]:
-        encoded: list[Encoded] = []
-        skips: list[Skip] = []
-        for trace in self.traces:
-            found = encode_trace(
-                trace,
-                tokenizer,
-                shots=self.settings.shots,
-                context_length=source.context_length,
-                window=self.settings.window,
-            )
-            if isinstance(found, Skip):
-                skips.append(found)
-            else:
-                encoded.extend(cut_windows(found))
-        return encoded, skips
 
     def _score(self, key: str, ready: Ready, source: Source, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
         """Losses of every trace, batch by batch; what an interrupted run left is not run again."""
