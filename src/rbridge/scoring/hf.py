@@ -26,7 +26,7 @@ from rbridge.scoring.checkpoints import (
 from rbridge.scoring.encode import Encoded
 from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine
 from rbridge.scoring.hub import HubSnapshot, fetch, hub_weights_sha256, look_up
-from rbridge.scoring.source import Losses, Ready, Source
+from rbridge.scoring.source import CROWD_TOKENS, Losses, Ready, Source
 from rbridge.store import remote
 
 ENGINE = "transformers"
@@ -180,6 +180,7 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
         statistics=engine.statistics,
         reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
+        crowd_tokens=engine.token_budget(batch_tokens) if _has_experts(model) else CROWD_TOKENS,
         ways=engine.ways,
     )
 
@@ -195,6 +196,10 @@ def plain_losses(model: PreTrainedModel, items: Sequence[Encoded]) -> Losses:
         at_N = torch.tensor(item.scored, device=device)
         found.append(-logprobs_TV[at_N - 1, ids_T[at_N]].cpu().numpy().astype(np.float32))
     return found
+
+
+def _has_experts(model: PreTrainedModel) -> bool:
+    return any("expert" in name for name, _ in model.named_parameters())
 
 
 def active_parameters(model: PreTrainedModel) -> int:
