@@ -68,14 +68,14 @@ def test_a_capacity_is_found(
 ) -> None:
     """Relative to the batch or absolute, reached by one short sequence or only by a full batch."""
     limit(monkeypatch, capacity)
-    with pytest.raises(InputError, match="depend on what else is in the batch|depend on later tokens"):
+    with pytest.raises(InputError, match=r"depend on what else is in the batch|depend on later tokens"):
         opened(place)
 
 
 def test_nothing_of_such_a_model_is_stored(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """rbridge score says why in one line and keeps no run."""
+    """One line says why, and no run is kept."""
     limit(monkeypatch, lambda _: 60)
     result = score(capsys, place, tmp_path / "runs", place / "moe")
     assert result.status == 1

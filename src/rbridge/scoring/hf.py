@@ -19,7 +19,6 @@ from rbridge.scoring.checkpoints import (
     Checkpoint,
     context_length,
     load_model,
-    load_tokenizer,
     weight_files,
     weights_sha256,
 )
@@ -27,6 +26,7 @@ from rbridge.scoring.encode import Encoded
 from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine
 from rbridge.scoring.hub import HubSnapshot, fetch, hub_weights_sha256, look_up
 from rbridge.scoring.source import CROWD_TOKENS, Losses, Ready, Source
+from rbridge.scoring.tokenizer_files import Tokenizers
 from rbridge.store import remote
 
 ENGINE = "transformers"
@@ -47,6 +47,7 @@ def prepare(
     device: str,
     batch_tokens: int,
     keep_downloads: bool,
+    tokenizers: Tokenizers,
 ) -> Ready:
     """Bring a checkpoint's files to this machine and identify its weights; may run in a thread.
 
@@ -57,6 +58,7 @@ def prepare(
         device: a torch device.
         batch_tokens: padded tokens a batch.
         keep_downloads: leave what was fetched from the hub in its cache.
+        tokenizers: those of the checkpoints before.
 
     Raises:
         InputError: it cannot be had, or is half there.
@@ -66,7 +68,7 @@ def prepare(
         return Ready(
             weights_sha256=sha256,
             engine=ENGINE,
-            tokenizer=lambda: load_tokenizer(at),
+            tokenizer=lambda: tokenizers.load(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
             open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
             release=release,

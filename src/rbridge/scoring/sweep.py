@@ -30,6 +30,7 @@ from rbridge.scoring.precision import half_error, sample
 from rbridge.scoring.readings import Reader, Wanted, read_further
 from rbridge.scoring.source import Ready, Source, prove
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.tokenizer_files import Tokenizers
 from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
@@ -198,6 +199,7 @@ def transformers_prepare(settings: ScoreSettings, dtype: str) -> Prepare:
         device=settings.device or _best_device(),
         batch_tokens=settings.batch_tokens,
         keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
+        tokenizers=Tokenizers(),
     )
 
 
