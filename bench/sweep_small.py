@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("shape", nargs="?", default="4M", choices=list(LADDER))
     add_shape_options(parser)
+    parser.set_defaults(vocabulary=8192)  # about what the starter bundle's texts can teach a tokenizer
     parser.add_argument("--checkpoints", type=int, default=200)
     parser.add_argument("--traces", default="starter")
     parser.add_argument("--limit", type=int, default=2, help="traces a benchmark")
