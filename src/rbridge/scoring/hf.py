@@ -11,10 +11,11 @@ import torch
 from transformers import PreTrainedModel
 
 from rbridge.scoring import fetch, llamacpp
-from rbridge.scoring.checkpoints import Checkpoint, context_length, load_model, load_tokenizer, reads_gguf
+from rbridge.scoring.checkpoints import Checkpoint, context_length, load_model, reads_gguf
 from rbridge.scoring.encode import Encoded
 from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine
-from rbridge.scoring.source import Losses, Ready, Source
+from rbridge.scoring.source import CROWD_TOKENS, Losses, Ready, Source
+from rbridge.scoring.tokenizer_files import Tokenizers
 
 ENGINE = "transformers"
 # What else ``prepare`` may be told of GGUF files.
@@ -33,6 +34,7 @@ def prepare(
     device: str,
     batch_tokens: int,
     keep_downloads: bool,
+    tokenizers: Tokenizers,
     gguf: str = AUTO,
 ) -> Ready:
     """Bring a checkpoint's files to this machine and identify its weights; may run in a thread.
@@ -44,6 +46,7 @@ def prepare(
         device: a torch device.
         batch_tokens: padded tokens a batch.
         keep_downloads: leave what was fetched from the hub in its cache.
+        tokenizers: those of the checkpoints before.
         gguf: what runs GGUF files: ``transformers``, ``llamacpp``, or ``auto``: transformers where it reads
             the file's architecture, else llama.cpp.
 
@@ -58,7 +61,7 @@ def prepare(
         return Ready(
             weights_sha256=sha256,
             engine=ENGINE,
-            tokenizer=lambda: load_tokenizer(at),
+            tokenizer=lambda: tokenizers.load(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
             open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
         )
@@ -98,6 +101,7 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
         statistics=engine.statistics,
         reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
+        crowd_tokens=engine.token_budget(batch_tokens) if _has_experts(model) else CROWD_TOKENS,
         ways=engine.ways,
     )
 
@@ -113,6 +117,10 @@ def plain_losses(model: PreTrainedModel, items: Sequence[Encoded]) -> Losses:
         at_N = torch.tensor(item.scored, device=device)
         found.append(-logprobs_TV[at_N - 1, ids_T[at_N]].cpu().numpy().astype(np.float32))
     return found
+
+
+def _has_experts(model: PreTrainedModel) -> bool:
+    return any("expert" in name for name, _ in model.named_parameters())
 
 
 def active_parameters(model: PreTrainedModel) -> int:

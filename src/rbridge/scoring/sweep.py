@@ -19,16 +19,18 @@ from jaxtyping import Float
 from rbridge import __version__
 from rbridge.benchmarks import fingerprint, read_key, resolve_questions
 from rbridge.errors import InputError, RBridgeError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, Trace, TraceKey
+from rbridge.records import Labels, ScoredTrace, TokenScores, TokenStatistics, Trace, TraceKey
 from rbridge.scoring import hf
 from rbridge.scoring.ahead import prepared, prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
-from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
+from rbridge.scoring.encode import Encoded, prompts
+from rbridge.scoring.encodings import Encodings
 from rbridge.scoring.names import ParsedLabels, with_parsed
 from rbridge.scoring.precision import half_error, sample
 from rbridge.scoring.readings import Reader, Wanted, read_further
 from rbridge.scoring.source import Ready, Source, prove
 from rbridge.scoring.tokenizer import ProxyTokenizer
+from rbridge.scoring.tokenizer_files import Tokenizers
 from rbridge.scoring.windows import Window, join_parts
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
@@ -152,7 +154,8 @@ def sweep(
     # Refuses worked examples that do not exist before any model is loaded.
     read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
     readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
-    jobs = _Jobs(bundle, resolved.traces, resolved.sources, readings, settings, store, progress)
+    encodings = Encodings(resolved.traces, settings.shots, settings.window)
+    jobs = _Jobs(bundle, encodings, resolved.sources, readings, settings, store, progress)
     prepare = prepare or transformers_prepare(settings, settings.dtype)
     runs: list[Run] = []
     failures: list[Failure] = []
@@ -197,6 +200,7 @@ def transformers_prepare(settings: ScoreSettings, dtype: str, gguf: str = hf.AUT
         device=settings.device or _best_device(),
         batch_tokens=settings.batch_tokens,
         keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
+        tokenizers=Tokenizers(),
     )
 
 
@@ -231,7 +235,7 @@ class _Jobs:
     """Checkpoints on one bundle, one after the other."""
 
     bundle: Bundle
-    traces: Sequence[Trace]
+    encodings: Encodings
     question_sources: Mapping[str, str]
     readings_sha256: str
     settings: ScoreSettings
@@ -282,7 +286,7 @@ class _Jobs:
         read_further(
             run,
             reader,
-            self.traces,
+            self.encodings.traces,
             self.settings.further,
             questions=self.settings.questions,
             progress=self.progress,
@@ -294,7 +298,7 @@ class _Jobs:
         started = time.monotonic()
         source = ready.open()
         difference = prove(source)
-        encoded, skips = self._encode(tokenizer, source)
+        encoded, skips = self.encodings.of(tokenizer, source.context_length)
         highest = max((max(item.ids) for item in encoded), default=0)
         if highest >= source.vocabulary:
             raise InputError(
@@ -324,11 +328,11 @@ class _Jobs:
             prefix_ids=tokenizer.prefix_ids,
             bundle=str(self.bundle.path),
             bundle_sha256=self.bundle.manifest.content_sha256,
-            weight_sources=sorted({trace.weight_source or "none" for trace in self.traces}),
+            weight_sources=sorted({trace.weight_source or "none" for trace in self.encodings.traces}),
             question_sources=dict(self.question_sources),
             shots=self.settings.shots,
             limit=self.settings.limit,
-            benchmarks=sorted({trace.key.benchmark for trace in self.traces}),
+            benchmarks=sorted({trace.key.benchmark for trace in self.encodings.traces}),
             num_scored=len(scored),
             skipped=skip_rows(skips),
             versions=_versions(),
@@ -369,23 +373,6 @@ class _Jobs:
                 **({"token_statistics": True} if self.settings.token_statistics else {}),
             }
         )
-
-    def _encode(self, tokenizer: ProxyTokenizer, source: Source) -> tuple[list[Encoded], list[Skip]]:
-        encoded: list[Encoded] = []
-        skips: list[Skip] = []
-        for trace in self.traces:
-            found = encode_trace(
-                trace,
-                tokenizer,
-                shots=self.settings.shots,
-                context_length=source.context_length,
-                window=self.settings.window,
-            )
-            if isinstance(found, Skip):
-                skips.append(found)
-            else:
-                encoded.extend(cut_windows(found))
-        return encoded, skips
 
     def _score(self, key: str, ready: Ready, source: Source, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
         """Losses of every trace, batch by batch; what an interrupted run left is not run again."""
