@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 from transformers.utils import logging as transformers_logging
 
 from rbridge.errors import InputError, RBridgeError
@@ -228,11 +229,25 @@ def _is_generic(folder: Path) -> bool:
 
 def reads_gguf(checkpoint: Checkpoint) -> bool:
     """Whether transformers knows the architecture of a GGUF file; what else is wrong with it shows on loading."""
-    try:
+    assert checkpoint.gguf_file is not None
+    if _first_architecture(Path(checkpoint.source) / checkpoint.gguf_file) in GGUF_SUPPORTED_ARCHITECTURES:
+        return True
+    try:  # it knows some by another name; asking it reads the whole vocabulary, some seconds
         AutoConfig.from_pretrained(*_place(checkpoint), **_gguf(checkpoint))
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its reader stumbles over
         return not (isinstance(error, ValueError) and "is not supported yet" in str(error))
     return True
+
+
+def _first_architecture(file: Path) -> str | None:
+    """What a GGUF file says first, as its writers do: its architecture; None where it says something else."""
+    key = b"general.architecture"
+    with file.open("rb") as stream:
+        # Magic and counts; the key, behind its length; type and length of its value.
+        start = stream.read(24 + 8 + len(key) + 4 + 8)
+        if start[:4] != b"GGUF" or start[32:-12] != key:
+            return None
+        return stream.read(int.from_bytes(start[-8:], "little")).decode(errors="replace")
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedModel:
