@@ -128,7 +128,7 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
     targets, noise = None, None
     if question.targets is not None and question.target is not None:
         targets = read_targets(question.targets, target=question.target, stage=question.stage)
-        noise = read_target_noise(question.targets, target=question.target)
+        noise = read_target_noise(question.targets, target=question.target, stage=question.stage)
     return run_rank_groups(
         runs, metric=question.proxy, by=question.by, targets=targets, noise=noise, last=question.last
     )

@@ -15,7 +15,7 @@ from rbridge.rank.components import Components, components
 from rbridge.rank.concordance import Concordance, concordance
 from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decisions, resolved
 from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
-from rbridge.rank.posterior import MeanNoise, mean_noise, posterior_draws
+from rbridge.rank.posterior import MeanNoise, known_noise, mean_noise, posterior_draws
 from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
 
@@ -42,6 +42,7 @@ __all__ = [
     "decision_accuracy",
     "decisions",
     "gain_interval",
+    "known_noise",
     "leave_one_out",
     "may_be_best",
     "mean_covariance",
