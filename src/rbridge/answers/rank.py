@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rbridge.answers.against import hold
+from rbridge.answers.against import Case, Held, hold
 from rbridge.answers.comparable import run_rank_groups
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_target_noise, read_targets
 from rbridge.answers.question import RankQuestion
@@ -39,8 +39,9 @@ _LARGEST = 1e100
 class RankedGroup:
     """One group's ranking, and its agreement with the target where there is one.
 
-    ``replicates`` are the values that were ranked; ``decisions`` and ``items_interval`` (of the decision
-    accuracy, by resampling items and seeds) stand where there are targets for two recipes. ``abstain``
+    ``replicates`` are the values that were ranked; ``decisions``, ``items_interval`` (of the decision
+    accuracy, by resampling items and seeds) and ``tau_items_interval`` (of Kendall's tau) stand where there
+    are targets for two recipes. ``abstain``
     says why the ranks of a margin mean nothing, where that is so.
     """
 
@@ -57,6 +58,7 @@ class RankedGroup:
     replicates: Replicates
     decisions: Decisions | None
     items_interval: tuple[float, float] | None
+    tau_items_interval: tuple[float, float] | None
     target_noise_rule: str | None
     abstain: str | None
 
@@ -126,7 +128,7 @@ def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup
     targets, noise = None, None
     if question.targets is not None and question.target is not None:
         targets = read_targets(question.targets, target=question.target, stage=question.stage)
-        noise = read_target_noise(question.targets, target=question.target)
+        noise = read_target_noise(question.targets, target=question.target, stage=question.stage)
     return run_rank_groups(
         runs, metric=question.proxy, by=question.by, targets=targets, noise=noise, last=question.last
     )
@@ -147,9 +149,9 @@ def rank_group(
         pilot=pilot,
     )
     abstain = _abstain(group.replicates, question.proxy, ranking)
-    held = None
+    held: Held | None = None
     if group.targets is not None:
-        held = hold(group, group.targets, ranking, question, lower=lower, rng=rng, pilot=pilot)
+        held = hold(Case(group, group.targets, ranking, question, lower, pilot), rng)
     return RankedGroup(
         group=group.group,
         proxy=question.proxy,
@@ -169,6 +171,7 @@ def rank_group(
         replicates=group.replicates,
         decisions=None if held is None else held.decisions,
         items_interval=None if held is None else held.items_interval,
+        tau_items_interval=None if held is None else held.tau_items_interval,
         target_noise_rule=None if group.target_noise is None else group.target_noise.rule,
     )
 
