@@ -255,7 +255,7 @@ def _labels(job: ProxyJob, step: int, tokens: int) -> Labels:
         parameters=job.parameters,
         tokens=(job.base_labels.tokens or 0) + tokens,
         step=step,
-        flops=(job.base_labels.flops or 0.0) + training_flops(job.parameters, tokens),
+        flops=(job.base_labels.flops or 0.0) + training_flops(float(job.parameters), float(tokens)),
         schedule="+".join(schedule.kind for schedule in job.schedules),
         learning_rate=max(schedule.peak or job.peak for schedule in job.schedules),
     )

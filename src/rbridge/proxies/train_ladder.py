@@ -275,7 +275,7 @@ def _plan(
         key, name, frame.name, seed, shape, base, base_labels, mix.plan.sha256, schedules, peak, frame.batch,
         kept, frame.parameters, places, settings.compiled,
     )  # fmt: skip
-    flops = training_flops(frame.parameters, mix.plan.num_tokens)
+    flops = training_flops(float(frame.parameters), float(mix.plan.num_tokens))
     return PlannedProxy(job, mix, flops, finished(job) is not None, len(recipes.chain(name)) - 1)
 
 

@@ -62,7 +62,7 @@ class MixWindows(torch.utils.data.Dataset[Any]):
         """One window's token ids."""
         return self._mix.window(index)
 
-    def collate(self, windows: Sequence[Int[np.ndarray, " tokens"]]) -> dict[str, torch.Tensor]:
+    def collate(self, windows: Sequence[Int[np.ndarray, " _"]]) -> dict[str, torch.Tensor]:
         """Windows as a batch, padded on the right."""
         shape = (len(windows), self._mix.plan.window)
         ids, labels = np.full(shape, self._pad_id), np.full(shape, IGNORED)

@@ -29,7 +29,7 @@ def parse_count(value: object) -> int:
     return round(number)
 
 
-def show_count(count: float) -> str:
+def show_count(count: int) -> str:
     """A count for people: three digits and a unit.
 
     >>> show_count(400_000_000), show_count(98_304), show_count(512)
