@@ -23,7 +23,9 @@ from rbridge.cli.null import null
 from rbridge.cli.paper import paper
 from rbridge.cli.plan import plan
 from rbridge.cli.predict import predict
+from rbridge.cli.proxies import proxies
 from rbridge.cli.rank import rank
+from rbridge.cli.recipes import recipes
 from rbridge.cli.report import report
 from rbridge.cli.runs import runs
 from rbridge.cli.score import score
@@ -56,6 +58,8 @@ app.command(predict)
 app.command(paper)
 app.command(targets, name="targets")
 app.command(runs, name="runs")
+app.command(recipes, name="recipes")
+app.command(proxies, name="proxies")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Int
 
 from rbridge.errors import InputError
+from rbridge.recipes.packing import share_windows
 
 IGNORED = -100  # transformers' label of a position without loss
-_OPEN = 64  # more open windows pack tighter, but a short document then waits longer for its gap
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,15 @@ def pack_windows(documents: Sequence[Sequence[int]], *, window: int, pad_id: int
     Raises:
         InputError: a document is longer than a window.
     """
-    closed: list[list[int]] = []
-    opened: list[list[int]] = []
     for number, document in enumerate(documents):
         if len(document) > window:
             raise InputError(
                 f"document {number}: {len(document)} tokens, but a window holds {window} and no document is "
                 "cut; use shorter documents or longer windows"
             )
-        roomy = [held for held in opened if len(held) + len(document) <= window]
-        if roomy:
-            max(roomy, key=len).extend(document)
-            continue
-        if len(opened) == _OPEN:
-            opened.sort(key=len)
-            closed.append(opened.pop())
-        opened.append(list(document))
-    return _padded(closed + opened, window=window, pad_id=pad_id)
+    shared = share_windows([len(document) for document in documents], window)
+    rows = [[token for position in members for token in documents[position]] for members in shared]
+    return _padded(rows, window=window, pad_id=pad_id)
 
 
 def _padded(rows: list[list[int]], *, window: int, pad_id: int) -> Windows:

@@ -1,6 +1,7 @@
 """What a bundle of traces is like: measured, never judged. Pure: texts and arrays in, figures out."""
 
 from rbridge.quality.check import BenchmarkCheck, check_traces
+from rbridge.quality.contamination import Found, NgramIndex, is_contaminated
 from rbridge.quality.figures import Quantiles, Share, clustered_share, quantiles, share
 from rbridge.quality.leaks import LEAKS, leaks
 from rbridge.quality.overlap import contained, near_duplicates, shingles
@@ -9,12 +10,15 @@ from rbridge.quality.pieces import WeightProfile, reasoning_pieces, weight_profi
 __all__ = [
     "LEAKS",
     "BenchmarkCheck",
+    "Found",
+    "NgramIndex",
     "Quantiles",
     "Share",
     "WeightProfile",
     "check_traces",
     "clustered_share",
     "contained",
+    "is_contaminated",
     "leaks",
     "near_duplicates",
     "quantiles",

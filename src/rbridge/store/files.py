@@ -31,7 +31,7 @@ def new_folder(path: Path) -> Generator[Path]:
     scratch.mkdir()
     try:
         yield scratch
-        _sync_folder(scratch)
+        sync_folder(scratch)
         scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -52,7 +52,7 @@ def replaced_folder(path: Path) -> Generator[Path]:
     scratch.mkdir()
     try:
         yield scratch
-        _sync_folder(scratch)
+        sync_folder(scratch)
         if path.exists():
             path.replace(old)
         scratch.replace(path)
@@ -116,7 +116,8 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Force what is in a folder to the disk."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
