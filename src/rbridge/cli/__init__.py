@@ -17,6 +17,8 @@ from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
 from rbridge.cli.declare import declare
 from rbridge.cli.demo import demo
+from rbridge.cli.evaluate import evaluate
+from rbridge.cli.export import export
 from rbridge.cli.fit import fit
 from rbridge.cli.generate import generate
 from rbridge.cli.null import null
@@ -27,6 +29,7 @@ from rbridge.cli.rank import rank
 from rbridge.cli.report import report
 from rbridge.cli.runs import runs
 from rbridge.cli.score import score
+from rbridge.cli.sft import sft
 from rbridge.cli.show import show
 from rbridge.cli.targets import targets
 from rbridge.cli.traces import traces
@@ -56,6 +59,11 @@ app.command(predict)
 app.command(paper)
 app.command(targets, name="targets")
 app.command(runs, name="runs")
+app.command(evaluate)
+app.command(export)
+proxies = App(help="Proxies: small models, trained or fine-tuned.")
+proxies.command(sft)
+app.command(proxies, name="proxies")
 
 
 def run(tokens: Sequence[str] | None = None) -> int:

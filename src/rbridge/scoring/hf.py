@@ -68,6 +68,7 @@ def prepare(
             engine=ENGINE,
             tokenizer=lambda: load_tokenizer(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
+            load=lambda: load_model(at, dtype=dtype, device=device),
             open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
             release=release,
         )
