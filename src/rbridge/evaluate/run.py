@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rbridge import __version__
-from rbridge.benchmarks import Problem, ProblemSet, load_problems, stops_of
+from rbridge.benchmarks import Problem, ProblemSet, closing_words, load_problems, stops_of
 from rbridge.errors import InputError, RBridgeError
 from rbridge.evaluate.endpoint import Server, ask, refuse_cap
 from rbridge.evaluate.tasks import EvaluateSettings, Task, build_tasks, prompts_sha256
@@ -375,6 +375,11 @@ def _key(asked: _Asked, settings: EvaluateSettings, source: Mapping[str, Any]) -
             "format": FORMAT_VERSION,
             "benchmark": asked.problems.benchmark,
             "prompts": asked.prompts_sha256,
+            "read": [
+                asked.checker,
+                closing_words(asked.problems.benchmark),
+                stops_of(asked.problems.benchmark).every,
+            ],
             "shots": settings.shots,
             "samples": settings.samples,
             "temperature": settings.temperature,
