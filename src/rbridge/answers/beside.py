@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from rbridge.answers.comparable import run_rank_groups
+from rbridge.answers.evaluations import is_evaluation_metric
 from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, has_metric, item_values
 from rbridge.answers.null import COLUMN
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_targets
@@ -98,6 +99,9 @@ def beside_groups(groups: Sequence[RankedGroup], question: RankQuestion) -> list
     Raises:
         InputError: a column or null file that is not there, or a direction that is not known.
     """
+    if question.source.is_dir() and is_evaluation_metric(question.proxy):
+        # Accuracy is what proxies' scores are held against; nothing cheaper stands beside it here.
+        return _beheld(groups, [], question)
     if question.source.is_dir():
         runs = read_runs(question.source, View(question.voices, question.weights))
         return beside_runs(groups, runs, question)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rbridge.answers.beside import Beheld
 from rbridge.errors import InputError
 from rbridge.store.declarations import Declaration, moment
+from rbridge.store.evaluations import Evaluation
 from rbridge.store.runs import Run
 
 
@@ -29,7 +30,7 @@ class Status:
     within_margin: tuple[str, ...] | None
 
 
-def check_date(declaration: Declaration, runs: Sequence[Run]) -> None:
+def check_date(declaration: Declaration, runs: Sequence[Run] | Sequence[Evaluation]) -> None:
     """Refuse a declaration that is younger than a score.
 
     Raises:

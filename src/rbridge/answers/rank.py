@@ -10,9 +10,11 @@ import numpy as np
 
 from rbridge.answers.against import Case, Held, hold
 from rbridge.answers.comparable import run_rank_groups
+from rbridge.answers.evaluations import evaluation_rank_groups, is_evaluation_metric
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_target_noise, read_targets
 from rbridge.answers.question import RankQuestion
 from rbridge.answers.seed_notes import seed_notes
+from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import InputError
 from rbridge.metric import lower_is_better
 from rbridge.metric.margin import MARGIN
@@ -27,6 +29,7 @@ from rbridge.rank import (
     proxy_too_small,
     rank_recipes,
 )
+from rbridge.store.evaluations import read_evaluations
 from rbridge.store.runs import Run, read_runs
 from rbridge.store.views import View
 
@@ -102,6 +105,8 @@ def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup
 
 
 def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
+    if source.is_dir() and is_evaluation_metric(question.proxy):
+        return _evaluation_groups(question, source)
     if source.is_dir():
         return _run_groups(read_runs(source, View(question.voices, question.weights)), question)
     if question.targets is not None:
@@ -120,15 +125,33 @@ def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
     )
 
 
-def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
+def _evaluation_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
+    if question.voices or question.weights is not None or question.last is not None:
+        raise InputError(f"--voice, --weights and --last go with score runs, not with {question.proxy}")
+    targets, noise = _targets(question)
+    return evaluation_rank_groups(
+        read_evaluations(source), metric=question.proxy, by=question.by, targets=targets, noise=noise
+    )
+
+
+def _targets(
+    question: RankQuestion,
+) -> tuple[dict[tuple[str, str | None], float] | None, dict[str | None, TargetNoise] | None]:
+    """Targets and their noise from a file of their own; None of both where none is given."""
     if (question.target is None) != (question.targets is None):
         raise InputError(
             "score runs hold no targets: give both --targets FILE.csv and --target COLUMN, or neither"
         )
-    targets, noise = None, None
-    if question.targets is not None and question.target is not None:
-        targets = read_targets(question.targets, target=question.target, stage=question.stage)
-        noise = read_target_noise(question.targets, target=question.target, stage=question.stage)
+    if question.targets is None or question.target is None:
+        return None, None
+    return (
+        read_targets(question.targets, target=question.target, stage=question.stage),
+        read_target_noise(question.targets, target=question.target, stage=question.stage),
+    )
+
+
+def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
+    targets, noise = _targets(question)
     return run_rank_groups(
         runs, metric=question.proxy, by=question.by, targets=targets, noise=noise, last=question.last
     )

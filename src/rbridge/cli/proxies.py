@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rbridge.proxies.job import TrainedProxy
     from rbridge.proxies.train_ladder import PlannedProxy
 
-proxies = App(help="Proxies: small models trained on candidate recipes.")
+proxies = App(help="Proxies: small models, trained on candidate recipes or fine-tuned.")
 
 
 @proxies.command

@@ -63,6 +63,7 @@ def prepare(
             engine=ENGINE,
             tokenizer=lambda: tokenizers.load(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
+            load=lambda: load_model(at, dtype=dtype, device=device),
             open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -76,6 +77,7 @@ class Ready:
         engine: what computes; part of the run's key.
         tokenizer: loads the tokenizer.
         open: loads the model.
+        load: loads it as it is, for other uses than losses; None where it is not here.
         open_float32: loads it in float32, where it is here and is run in less; else None.
         check_unchanged: raises ``InputError`` where the weights are no longer those identified.
         release: gives back what was fetched for this checkpoint alone.
@@ -85,6 +87,7 @@ class Ready:
     engine: str
     tokenizer: Callable[[], ProxyTokenizer]
     open: Callable[[], Source]
+    load: Callable[[], Any] | None = None
     open_float32: Callable[[], Source] | None = None
     check_unchanged: Callable[[], None] = lambda: None
     release: Callable[[], None] = lambda: None
