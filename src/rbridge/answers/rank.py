@@ -27,7 +27,8 @@ from rbridge.rank import (
     proxy_too_small,
     rank_recipes,
 )
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 from rbridge.store.views import View
 
 __all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
@@ -101,7 +102,7 @@ def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup
 
 def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
     if source.is_dir():
-        return _run_groups(read_runs(source, View(question.voices, question.weights)), question)
+        return _run_groups(read_whole_runs(source, View(question.voices, question.weights)), question)
     if question.targets is not None:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"

@@ -17,10 +17,12 @@ from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decision
 from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
 from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
+from rbridge.rank.settle import Bands, Top, difference_bounds, narrowed, needed_pairs, nothing_known, top_sets
 
 __all__ = [
     "TOO_SMALL",
     "Agreement",
+    "Bands",
     "Components",
     "Decisions",
     "LeftOut",
@@ -30,6 +32,7 @@ __all__ = [
     "Regret",
     "Replicates",
     "SeedNoise",
+    "Top",
     "agreement",
     "apart_from_ties",
     "ceiling",
@@ -37,10 +40,14 @@ __all__ = [
     "components",
     "decision_accuracy",
     "decisions",
+    "difference_bounds",
     "gain_interval",
     "leave_one_out",
     "may_be_best",
     "mean_covariance",
+    "narrowed",
+    "needed_pairs",
+    "nothing_known",
     "one_seed_decision_accuracy",
     "pilot_of",
     "posterior_draws",
@@ -51,5 +58,6 @@ __all__ = [
     "resolved",
     "seed_agreement",
     "seed_noise",
+    "top_sets",
     "uneven_seed_noise",
 ]
