@@ -22,7 +22,8 @@ from rbridge.metric import RUN_METRICS, lower_is_better
 from rbridge.metric.margin import MARGIN, NUMBERS, OTHER_BITS, OWN_VOICE
 from rbridge.rank import Replicates, gain_interval
 from rbridge.rank.style import Style, style
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 from rbridge.store.views import View
 
 Kind = Literal["companion", "control", "null"]
@@ -103,7 +104,7 @@ def beside_groups(groups: Sequence[RankedGroup], question: RankQuestion) -> list
         # Accuracy is what proxies' scores are held against; nothing cheaper stands beside it here.
         return _beheld(groups, [], question)
     if question.source.is_dir():
-        runs = read_runs(question.source, View(question.voices, question.weights))
+        runs = read_whole_runs(question.source, View(question.voices, question.weights))
         return beside_runs(groups, runs, question)
     others = [
         (_kind(name), name, lower, read_rank_groups(

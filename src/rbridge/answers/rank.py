@@ -30,7 +30,8 @@ from rbridge.rank import (
     rank_recipes,
 )
 from rbridge.store.evaluations import read_evaluations
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 from rbridge.store.views import View
 
 __all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
@@ -108,7 +109,7 @@ def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
     if source.is_dir() and is_evaluation_metric(question.proxy):
         return _evaluation_groups(question, source)
     if source.is_dir():
-        return _run_groups(read_runs(source, View(question.voices, question.weights)), question)
+        return _run_groups(read_whole_runs(source, View(question.voices, question.weights)), question)
     if question.targets is not None:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"

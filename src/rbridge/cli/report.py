@@ -74,11 +74,11 @@ def report(
     from rbridge.report import build_page, comparison_rows, heat_map, render, with_companions
     from rbridge.store.declarations import read_declaration
     from rbridge.store.files import write_bytes
-    from rbridge.store.runs import read_runs
+    from rbridge.store.settled import read_whole_runs
     from rbridge.store.views import View
     from rbridge.traces.named import open_bundle
 
-    found = read_runs(runs, View(voice, weights))
+    found = read_whole_runs(runs, View(voice, weights))
     bundle = None if traces is None else open_bundle(traces)
     if heat and bundle is None:
         raise InputError(

@@ -156,6 +156,7 @@ class _Local:
     def run(self, wanted: Sequence[_Asked]) -> list[Evaluation]:
         """All benchmarks, from the store or asked now."""
         from rbridge.scoring import hf
+        from rbridge.scoring.tokenizer_files import Tokenizers
 
         def is_finished(ready: Ready) -> bool:
             tokenizer = ready.tokenizer()
@@ -168,6 +169,7 @@ class _Local:
             device=self._device(),
             batch_tokens=self._settings.batch_tokens,
             keep_downloads=self._settings.keep_downloads,
+            tokenizers=Tokenizers(),
         )
         try:
             tokenizer = ready.tokenizer()

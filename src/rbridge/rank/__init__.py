@@ -18,10 +18,12 @@ from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
 from rbridge.rank.posterior import MeanNoise, known_noise, mean_noise, posterior_draws
 from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
+from rbridge.rank.settle import Bands, Top, difference_bounds, narrowed, needed_pairs, nothing_known, top_sets
 
 __all__ = [
     "TOO_SMALL",
     "Agreement",
+    "Bands",
     "Components",
     "Concordance",
     "Decisions",
@@ -33,6 +35,7 @@ __all__ = [
     "Regret",
     "Replicates",
     "SeedNoise",
+    "Top",
     "agreement",
     "apart_from_ties",
     "ceiling",
@@ -41,12 +44,16 @@ __all__ = [
     "concordance",
     "decision_accuracy",
     "decisions",
+    "difference_bounds",
     "gain_interval",
     "known_noise",
     "leave_one_out",
     "may_be_best",
     "mean_covariance",
     "mean_noise",
+    "narrowed",
+    "needed_pairs",
+    "nothing_known",
     "one_seed_decision_accuracy",
     "pilot_of",
     "posterior_draws",
@@ -56,5 +63,6 @@ __all__ = [
     "resolved",
     "seed_agreement",
     "seed_noise",
+    "top_sets",
     "uneven_seed_noise",
 ]

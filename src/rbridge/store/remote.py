@@ -117,6 +117,20 @@ def mirror(url: str) -> Path:
     return cache / "rbridge" / "stores" / sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
+def local_store(out: str) -> Path:
+    """The folder that runs are kept in: that one, or the mirror of a URL with what is finished there.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    if not is_remote(out):
+        return Path(out)
+    root = mirror(out)
+    root.mkdir(parents=True, exist_ok=True)
+    pull_runs(out, root)
+    return root
+
+
 def pull_runs(url: str, root: Path) -> None:
     """Copy the finished runs of a remote store that the mirror has not.
 
