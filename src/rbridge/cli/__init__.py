@@ -30,6 +30,7 @@ from rbridge.cli.report import report
 from rbridge.cli.runs import runs
 from rbridge.cli.score import score
 from rbridge.cli.show import show
+from rbridge.cli.study import study
 from rbridge.cli.targets import targets
 from rbridge.cli.traces import traces
 from rbridge.errors import RBridgeError
@@ -58,6 +59,7 @@ app.command(predict)
 app.command(paper)
 app.command(targets, name="targets")
 app.command(runs, name="runs")
+app.command(study, name="study")
 app.command(recipes, name="recipes")
 app.command(proxies, name="proxies")
 
