@@ -1,4 +1,4 @@
-.PHONY: help demo test bench targets docs clean
+.PHONY: help demo test bench bench-gguf targets docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,6 +14,9 @@ targets: ## remake the miniature's recorded target accuracies (slow)
 
 bench: ## measure speed, coverage and agreement (slow: every script of bench/)
 	@python3 dev bench
+
+bench-gguf: ## compile llama-cpp-python (most of an hour) and compare it with transformers on GGUF files
+	@python3 dev bench-gguf
 
 docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference

@@ -189,6 +189,12 @@ ODD_RECIPES = {  # each for a test of its own
     "short": Recipe(
         "gpt2", gpt2_style, {"n_embd": 48, "n_layer": 1, "n_head": 4, "n_positions": 64}, context=64
     ),
+    "neox-even": Recipe(  # llama.cpp turns an even number of a head's dimensions only
+        "gpt_neox",
+        neox_style,
+        {**SMALL, "hidden_size": 64, "rotary_pct": 0.25, "max_position_embeddings": 1024},
+        spare_rows=37,
+    ),
 }
 EVERY_RECIPE = RECIPES | ODD_RECIPES
 

@@ -97,7 +97,9 @@ def test_baselines_are_those_of_float64(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Through the command line: options, label, trace and answer, answer given the trace."""
-    assert _score(capsys, place, tmp_path / "runs", "--questions", place / "questions.jsonl").status == 0
+    scored = _score(capsys, place, tmp_path / "runs", "--questions", place / "questions.jsonl")
+    assert scored.status == 0
+    listed = scored.document["runs"][0]["metrics"]
     prompt = "Question: What is left?\nAnswer:"
     logprob = np.array([-_loss(place, prompt, option)[0] for option in OPTIONS])
     size = np.array([len(option) for option in OPTIONS])
@@ -111,6 +113,7 @@ def test_baselines_are_those_of_float64(
         "cloze_margin_per_byte": logprob[2] / size[2] - (logprob / size)[:2].max(),
         "cloze_total_probability_per_character": np.exp(logprob / size).sum(),
         "gold_label_nll": label / tokens,
+        "mpca": np.exp(-label),
         "trace_and_answer_nll": closed / closed_tokens,
         "answer_given_trace_nll": _loss(place, f"{prompt} So 2 + 1. The answer is", "C")[0],
     }
@@ -120,6 +123,7 @@ def test_baselines_are_those_of_float64(
         assert found.document["groups"][0]["order"][0]["value"] == pytest.approx(
             value, rel=1e-4, abs=1e-12
         ), name
+        assert listed[name]["mean"] == pytest.approx(value, rel=1e-4, abs=1e-12), name
 
 
 def test_without_a_gold_answer_there_is_none(

@@ -208,6 +208,30 @@ def test_a_recipe_with_a_base_starts_from_the_bases_weights(trained):
     assert first["loss"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_checkpoint_of_any_origin_is_a_base(trained, tmp_path: Path):
+    """Its size, tokenizer and architecture hold, whatever ladder size is asked for; another recipe keeps its own."""
+    file, out = trained
+    base = plan(file, out)["heap"].job.final
+    text = f"""
+sources: {{wrap: {{text: wrap.txt, split: paragraph}}}}
+recipes:
+  further:
+    base: {{checkpoint: "{base}"}}
+    phases: [{{mix: {{wrap: 1}}, tokens: 1500, schedule: {{kind: linear, peak: 1e-3}}}}]
+"""
+    planned = plan(write_recipes(tmp_path, text), tmp_path / "out")["further"]
+    [found] = train_ladder([planned], progress=lambda _: None, devices=CPU)
+    before = expand([str(base)])[0].labels
+    assert (found.labels.size, found.labels.parameters) == ("tiny", before.parameters)
+    assert found.labels.tokens == before.tokens + planned.mix.plan.num_tokens
+    moved = load_file(found.checkpoints[-1] / "model.safetensors")
+    start = load_file(base / "model.safetensors")
+    assert 0 < max(float((moved[name] - start[name]).abs().max()) for name in start) < 0.05
+    wrong = text.replace("tokens: 1500, ", "")
+    with pytest.raises(InputError, match="starts from a checkpoint, so no size gives it a budget"):
+        plan(write_recipes(tmp_path, wrong), tmp_path / "out")
+
+
 def test_only_what_depends_on_a_change_is_trained_again(trained, tmp_path: Path):
     """Nothing when nothing changed; after a change of one source, every recipe that reads it or stands on one."""
     file, out = trained

@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import zscore
+from scipy.stats import kendalltau, zscore
 
 from rbridge.rank import (
     Replicates,
     apart_from_ties,
     ceiling,
     combine,
+    concordance,
     decision_accuracy,
     decisions,
     leave_one_out,
     rank_recipes,
     resample_means,
-    resampled_decision_accuracy,
     resolved,
 )
-from rbridge.rank.agreement import _out_of_tau
 from rbridge.rank.decisions import Decisions
 
 
@@ -99,16 +98,31 @@ def test_decided_pairs_are_those_not_tied() -> None:
     assert found.decided_accuracy == 0.5
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 10_000))
-def test_resampled_accuracy_is_the_count_by_both_ways(seed: int) -> None:
-    """Pair signs and Kendall's tau give what counting pairs gives, ties on both sides included."""
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.sampled_from([1, 3, 10_000]), st.sampled_from([2, 900]))
+def test_pairs_of_many_orders_are_counted_at_once(seed: int, recipes: int, kinds: int, targets: int) -> None:
+    """Counting pairs gives the same decision accuracy, scipy the same tau-b, with ties on both sides or none."""
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(4, size=(5, 7)).astype(float)
-    target = rng.integers(3, size=7).astype(float)
-    expected = [decision_accuracy(row, target) for row in drawn]
-    assert resampled_decision_accuracy(drawn, target) == pytest.approx(expected)
-    assert _out_of_tau(drawn, target) == pytest.approx(expected)
+    drawn = rng.integers(kinds, size=(5, recipes)).astype(float)
+    target = rng.integers(targets, size=recipes).astype(float)
+    found = concordance(drawn, target)
+    assert found.decision_accuracy == pytest.approx(
+        [decision_accuracy(row, target) for row in drawn], abs=1e-12
+    )
+    if np.ptp(target) and np.ptp(drawn, axis=1).all():
+        assert found.kendall_tau == pytest.approx(
+            [kendalltau(row, target).statistic for row in drawn], abs=1e-12
+        )
+    else:
+        assert found.kendall_tau is None
+
+
+def test_a_hundred_orders_and_more_are_counted_in_their_order() -> None:
+    """250 orders of 70 recipes, against scipy: no row is lost where they are counted in blocks."""
+    rng = np.random.default_rng(5)
+    drawn, target = rng.normal(size=(250, 70)), rng.normal(size=70)
+    expected = [kendalltau(row, target).statistic for row in drawn]
+    assert concordance(drawn, target).kendall_tau == pytest.approx(expected, abs=1e-12)
 
 
 def _table(values: dict[str, list[float]]) -> Replicates:
@@ -166,7 +180,7 @@ def test_a_constant_score_decides_nothing_and_is_right_half_the_time() -> None:
     target = np.array([0.1, 0.4, 0.9, 0.5])
     found = _held([2.0] * 4, target.tolist(), error=np.full(4, 0.01))
     assert found.resolved_accuracy == 0.5
-    assert resampled_decision_accuracy(np.ones((3, 4)), target).tolist() == [0.5] * 3
+    assert concordance(np.ones((3, 4)), target).decision_accuracy.tolist() == [0.5] * 3
     ranking = rank_recipes(
         Replicates(tuple("abcd"), (None,) * 4, np.ones((4, 6))),
         lower_is_better=True, rng=np.random.default_rng(0),

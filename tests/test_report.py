@@ -54,7 +54,12 @@ def test_a_tied_leader_is_said_to_be_tied(tmp_path: Path) -> None:
     some = ranked({"a": [1.0, 1.1], "b": [1.05, 1.12], "c": [9.0, 9.1], "d": [9.4, 9.5]}, tmp_path)
     assert ranking_verdict(some).startswith("a leads 4 recipes by loss, but b cannot be told apart from it")
     assert "on one value a seed and 2 seeds a recipe." in ranking_verdict(some)
-    assert [row.with_leader for row in ranking_section(some).rows] == [True, True, False, False]
+    assert [row.with_leader for row in ranking_section(some, "exploratory").rows] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     every = ranked({"a": [1.0, 2.0], "b": [1.1, 2.1]}, tmp_path)
     assert ranking_verdict(every).startswith("No recipe leads: a has the best loss of 2, but none")
 
@@ -65,7 +70,7 @@ def test_no_confidence_is_claimed_without_replicates(tmp_path: Path) -> None:
     assert ranking_verdict(group) == (
         "a has the best loss of 2 recipes, but no confidence can be given: no replicates."
     )
-    section = ranking_section(group)
+    section = ranking_section(group, "exploratory")
     assert [(row.interval, row.rank_set, row.tied, row.with_leader) for row in section.rows] == [
         (None, None, "–", None)
     ] * 2

@@ -56,7 +56,10 @@ def test_what_was_left_out_is_counted(tmp_path: Path) -> None:
         tmp_path / "t.csv", ["recipe", "loss"], [["a", 1.0], ["b", 2.0], ["c", ""], ["d", ""]]
     )
     (group,) = rank_groups(RankQuestion(table, proxy="loss", lower=True, by=()))
-    assert any(line.startswith("Left out: 2 rows or items") for line in ranking_section(group).footnotes)
+    assert any(
+        line.startswith("Left out: 2 rows or items")
+        for line in ranking_section(group, "exploratory").footnotes
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
@@ -20,6 +18,7 @@ from rbridge.scoring import hf
 from rbridge.scoring.engine import Engine
 from rbridge.store.runs import read_runs
 from tests.commands import rbridge
+from tests.ggufs import write_gguf
 from tests.scoring import TEXTS, losses_of, make_place, score
 
 
@@ -205,7 +204,7 @@ def test_gguf_files_are_read_by_transformers(
 ) -> None:
     """A Llama written as GGUF scores as its folder does."""
     model = AutoModelForCausalLM.from_pretrained(place / "llama")
-    _write_gguf(tmp_path / "m.gguf", model, place / "llama")
+    write_gguf(tmp_path / "m.gguf", model, place / "llama", pre="llama-bpe")
     result = score(capsys, place, tmp_path / "runs", tmp_path / "m.gguf", place / "llama")
     assert result.status == 0, result.err
     losses = losses_of(tmp_path / "runs")
@@ -213,66 +212,3 @@ def test_gguf_files_are_read_by_transformers(
         assert losses[f"{tmp_path / 'm.gguf'}:{i}"] == pytest.approx(
             losses[f"{place / 'llama'}:{i}"], abs=5e-5
         )
-
-
-def _write_gguf(path: Path, model: torch.nn.Module, tokenizer_folder: Path) -> None:
-    """A float32 GGUF of a Llama with a byte-level BPE tokenizer, as llama.cpp's converter lays it out."""
-    config, weights = model.config, model.state_dict()
-    writer = GGUFWriter(str(path), "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
-    writer.add_vocab_size(config.vocab_size)
-    layout = json.loads((tokenizer_folder / "tokenizer.json").read_text())
-    vocabulary = dict(layout["model"]["vocab"]) | {
-        token["content"]: token["id"] for token in layout["added_tokens"]
-    }
-    tokens = [token for token, _ in sorted(vocabulary.items(), key=lambda pair: pair[1])]
-    special = {token["content"] for token in layout["added_tokens"]}
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3 if token in special else 1 for token in tokens])
-    writer.add_token_merges(
-        [" ".join(merge) if isinstance(merge, list) else merge for merge in layout["model"]["merges"]]
-    )
-    bos = vocabulary["<|begin_of_text|>"]
-    writer.add_bos_token_id(bos)
-    writer.add_eos_token_id(bos)
-    writer.add_add_bos_token(True)  # noqa: FBT003 - gguf's own signature
-    names = {
-        "model.embed_tokens.weight": "token_embd.weight",
-        "model.norm.weight": "output_norm.weight",
-        "lm_head.weight": "output.weight",
-    }
-    parts = {
-        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-        "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-        "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-    }  # fmt: skip
-    for name, tensor in weights.items():
-        array = tensor.float().numpy()
-        if name in names:
-            writer.add_tensor(names[name], array)
-            continue
-        _, _, layer, part, _ = name.replace("self_attn.", "self_attn:").replace("mlp.", "mlp:").split(".")
-        part = part.replace(":", ".")
-        heads = {
-            "self_attn.q_proj": config.num_attention_heads,
-            "self_attn.k_proj": config.num_key_value_heads,
-        }.get(part)
-        if heads:  # llama.cpp interleaves the two halves of each rotary head
-            array = (
-                array.reshape(heads, 2, array.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(array.shape)
-            )
-        writer.add_tensor(f"blk.{layer}.{parts[part]}.weight", array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

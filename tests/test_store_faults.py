@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from rbridge.cli import run
 from rbridge.errors import InputError
-from rbridge.scoring import hf
+from rbridge.scoring import fetch, hf
 from rbridge.scoring.source import Source
 from rbridge.store.runs import TOKENS, RunStore, read_runs
 from tests.checkpoints import build
@@ -97,7 +97,7 @@ def test_a_checkpoint_that_is_gone_fails_alone(
 ) -> None:
     """Deleted between being hashed and being loaded: one line, the others are scored."""
     shutil.copytree(place / "gpt2", tmp_path / "gone")
-    real = hf.identify
+    real = fetch.identify
 
     def vanishing(checkpoint: hf.Checkpoint) -> tuple:
         found = real(checkpoint)
@@ -105,7 +105,7 @@ def test_a_checkpoint_that_is_gone_fails_alone(
             shutil.rmtree(tmp_path / "gone")
         return found
 
-    monkeypatch.setattr(hf, "identify", vanishing)
+    monkeypatch.setattr(fetch, "identify", vanishing)
     result = _score(capsys, place, tmp_path / "runs", tmp_path / "gone", place / "gpt2")
     assert result.status == 1
     (error,) = [line for line in result.err.splitlines() if line.startswith("error: ")]

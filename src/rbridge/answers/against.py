@@ -16,120 +16,118 @@ from rbridge.rank import (
     Ranking,
     agreement,
     apart_from_ties,
+    concordance,
     decisions,
     one_seed_decision_accuracy,
     resample_means,
-    resampled_decision_accuracy,
 )
 
 
 @dataclass(frozen=True)
+class Case:
+    """A group's ranking, the targets to hold it against, and how both were asked for."""
+
+    group: RankGroup
+    targets: Mapping[str, float]
+    ranking: Ranking
+    question: RankQuestion
+    lower_is_better: bool
+    pilot: Pilot | None
+
+    @property
+    def sign(self) -> float:
+        """What makes the score higher-is-better."""
+        return -1.0 if self.lower_is_better else 1.0
+
+    def signed_targets(self, names: Sequence[str]) -> np.ndarray:
+        """Targets in the order of names, higher is better."""
+        return np.array([self.targets[name] for name in names]) * (
+            -1.0 if self.question.targets_are_lower() else 1.0
+        )
+
+
+@dataclass(frozen=True)
 class Held:
-    """What came of it; the last two are None below two recipes with targets."""
+    """What came of it.
+
+    Attributes:
+        agreement: with the targets.
+        decisions: None below two recipes with targets.
+        items_interval: of the decision accuracy over items and seeds, the recipes being those that they
+            are; None where nothing was resampled.
+        tau_items_interval: of Kendall's tau likewise; None also where it has no value.
+    """
 
     agreement: Agreement
     decisions: Decisions | None
     items_interval: tuple[float, float] | None
+    tau_items_interval: tuple[float, float] | None
 
 
-def hold(
-    group: RankGroup,
-    targets: Mapping[str, float],
-    ranking: Ranking,
-    question: RankQuestion,
-    *,
-    lower: bool,
-    rng: np.random.Generator,
-    pilot: Pilot | None,
-) -> Held:
+def hold(case: Case, rng: np.random.Generator) -> Held:
     """Hold a group's ranking against its targets."""
-    found = _agreement(group, targets, question, lower=lower, rng=rng)
+    found = _agreement(case, rng)
     if found.num_recipes < 2:
-        return Held(found, None, None)
-    return Held(
-        found,
-        _decisions(group, targets, ranking, question, lower=lower, rng=rng),
-        _items_interval(group, targets, ranking, question, lower=lower, rng=rng, pilot=pilot),
-    )
+        return Held(found, None, None, None)
+    return Held(found, _decisions(case, rng), *_items_intervals(case, rng))
 
 
-def _agreement(
-    group: RankGroup,
-    targets: Mapping[str, float],
-    question: RankQuestion,
-    *,
-    lower: bool,
-    rng: np.random.Generator,
-) -> Agreement:
-    replicates = group.replicates.only(targets)
-    sign = -1.0 if lower else 1.0
-    truth = _signed_targets(replicates.names, targets, question)
-    one_seed, num_seeds = one_seed_decision_accuracy(replicates, truth, lower_is_better=lower)
+def _agreement(case: Case, rng: np.random.Generator) -> Agreement:
+    replicates = case.group.replicates.only(case.targets)
+    truth = case.signed_targets(replicates.names)
+    one_seed, num_seeds = one_seed_decision_accuracy(replicates, truth, lower_is_better=case.lower_is_better)
     return agreement(
-        sign * replicates.means(),
+        case.sign * replicates.means(),
         truth,
         one_seed=one_seed,
         num_seeds=num_seeds,
         rng=rng,
-        resamples=question.resamples,
-        level=question.level,
+        resamples=case.question.resamples,
+        level=case.question.level,
     )
 
 
-def _signed_targets(names: Sequence[str], targets: Mapping[str, float], question: RankQuestion) -> np.ndarray:
-    """Targets in the order of names, higher is better."""
-    return np.array([targets[name] for name in names]) * (-1.0 if question.targets_are_lower() else 1.0)
-
-
-def _decisions(
-    group: RankGroup,
-    targets: Mapping[str, float],
-    ranking: Ranking,
-    question: RankQuestion,
-    *,
-    lower: bool,
-    rng: np.random.Generator,
-) -> Decisions:
-    rows = [(at, row) for at, row in enumerate(ranking.order) if row.recipe in targets]
+def _decisions(case: Case, rng: np.random.Generator) -> Decisions:
+    rows = [(at, row) for at, row in enumerate(case.ranking.order) if row.recipe in case.targets]
     names = [row.recipe for _, row in rows]
     at = [place for place, _ in rows]
     errors = None
-    if group.target_noise is not None and all(name in group.target_noise.errors for name in names):
-        errors = np.array([group.target_noise.errors[name] for name in names])
+    noise = case.group.target_noise
+    if noise is not None and all(name in noise.errors for name in names):
+        errors = np.array([noise.errors[name] for name in names])
     apart = None
-    if ranking.resampled:
+    if case.ranking.resampled:
         apart = apart_from_ties(names, [row.tied_with or () for _, row in rows])
-    wins = ranking.win_probability
+    wins = case.ranking.win_probability
     return decisions(
-        np.array([row.value for _, row in rows]) * (-1.0 if lower else 1.0),
-        _signed_targets(names, targets, question),
+        case.sign * np.array([row.value for _, row in rows]),
+        case.signed_targets(names),
         error=errors,
         apart=apart,
         stated=None if wins is None else wins[np.ix_(at, at)],
-        z=question.resolve,
+        z=case.question.resolve,
         rng=rng,
-        resamples=question.resamples,
-        level=question.level,
+        resamples=case.question.resamples,
+        level=case.question.level,
     )
 
 
-def _items_interval(
-    group: RankGroup,
-    targets: Mapping[str, float],
-    ranking: Ranking,
-    question: RankQuestion,
-    *,
-    lower: bool,
-    rng: np.random.Generator,
-    pilot: Pilot | None,
-) -> tuple[float, float] | None:
-    """Interval of the decision accuracy over items and seeds, the recipes being those that they are."""
-    if not ranking.resampled:
-        return None
-    replicates = group.replicates.only(targets)
-    drawn = resample_means(replicates, resamples=question.resamples, rng=rng, pilot=pilot)
-    shares = resampled_decision_accuracy(
-        -drawn if lower else drawn, _signed_targets(replicates.names, targets, question)
+def _items_intervals(
+    case: Case, rng: np.random.Generator
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    if not case.ranking.resampled:
+        return None, None
+    question = case.question
+    replicates = case.group.replicates.only(case.targets)
+    drawn = resample_means(replicates, resamples=question.resamples, rng=rng, pilot=case.pilot)
+    counts = concordance(case.sign * drawn, case.signed_targets(replicates.names))
+    taus = counts.kendall_tau
+    return (
+        _percentiles(counts.decision_accuracy, question.level),
+        None if taus is None else _percentiles(taus, question.level),
     )
-    low, high = np.quantile(shares, [(1 - question.level) / 2, (1 + question.level) / 2])
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

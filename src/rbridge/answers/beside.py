@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from rbridge.answers.comparable import run_rank_groups
+from rbridge.answers.evaluations import is_evaluation_metric
 from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, has_metric, item_values
 from rbridge.answers.null import COLUMN
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_targets
@@ -21,7 +22,8 @@ from rbridge.metric import RUN_METRICS, lower_is_better
 from rbridge.metric.margin import MARGIN, NUMBERS, OTHER_BITS, OWN_VOICE
 from rbridge.rank import Replicates, gain_interval
 from rbridge.rank.style import Style, style
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 from rbridge.store.views import View
 
 Kind = Literal["companion", "control", "null"]
@@ -98,8 +100,11 @@ def beside_groups(groups: Sequence[RankedGroup], question: RankQuestion) -> list
     Raises:
         InputError: a column or null file that is not there, or a direction that is not known.
     """
+    if question.source.is_dir() and is_evaluation_metric(question.proxy):
+        # Accuracy is what proxies' scores are held against; nothing cheaper stands beside it here.
+        return _beheld(groups, [], question)
     if question.source.is_dir():
-        runs = read_runs(question.source, View(question.voices, question.weights))
+        runs = read_whole_runs(question.source, View(question.voices, question.weights))
         return beside_runs(groups, runs, question)
     others = [
         (_kind(name), name, lower, read_rank_groups(

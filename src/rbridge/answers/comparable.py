@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbridge.align import whose_weights
-from rbridge.answers.item_values import GENERIC_BITS, GOLD_BITS, KNOWN_METRICS, STATISTICS, Item, item_values
+from rbridge.answers.item_values import (
+    GENERIC_BITS,
+    GOLD_BITS,
+    KNOWN_METRICS,
+    MPCA,
+    STATISTICS,
+    Item,
+    item_values,
+)
 from rbridge.answers.observations import RankGroup
 from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import IncomparableRuns, InputError
@@ -27,6 +35,7 @@ _ACROSS_TOKENIZERS = (
     GENERIC_BITS,
     OTHER_BITS,
     "answer_given_trace_nll",
+    MPCA,
     *[name for name in CLOZE_METRICS if not name.endswith("_per_token")],
 )
 # Of them, those that every run has.

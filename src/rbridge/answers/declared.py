@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rbridge.answers.beside import Beheld
 from rbridge.errors import InputError
 from rbridge.store.declarations import Declaration, moment
+from rbridge.store.evaluations import Evaluation
 from rbridge.store.runs import Run
 
 
@@ -29,7 +30,7 @@ class Status:
     within_margin: tuple[str, ...] | None
 
 
-def check_date(declaration: Declaration, runs: Sequence[Run]) -> None:
+def check_date(declaration: Declaration, runs: Sequence[Run] | Sequence[Evaluation]) -> None:
     """Refuse a declaration that is younger than a score.
 
     Raises:
@@ -52,9 +53,9 @@ def status(one: Beheld, declaration: Declaration | None, *, dated: bool) -> Stat
         dated: the scores carry their dates, and these were checked (score runs; a CSV has none).
     """
     count = 1 + len(one.beside)
-    looked = f"{count} metric{'s' if count > 1 else ''} looked at"
+    looked = _looked_at(count)
     if declaration is None:
-        return Status(declared=False, num_metrics=count, text=f"exploratory; {looked}", within_margin=None)
+        return Status(declared=False, num_metrics=count, text=exploratory(count), within_margin=None)
     benchmark = one.ranked.group.get("benchmark")
     off = []
     if one.ranked.proxy != declaration.metric:
@@ -71,6 +72,15 @@ def status(one: Beheld, declaration: Declaration | None, *, dated: bool) -> Stat
         text=f"declared {declaration.created}{dates}, {declaration.sha256[:12]}: {declaration.decision}; {looked}",
         within_margin=_within(one, declaration.margin),
     )
+
+
+def exploratory(num_metrics: int) -> str:
+    """What a table says where nothing was named beforehand."""
+    return f"exploratory; {_looked_at(num_metrics)}"
+
+
+def _looked_at(count: int) -> str:
+    return f"{count} metric{'s' if count > 1 else ''} looked at"
 
 
 def _within(one: Beheld, margin: float) -> tuple[str, ...]:

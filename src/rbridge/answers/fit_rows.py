@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from rbridge.answers.cells import need_columns, of_stage, read_number, read_table
+from rbridge.answers.joined import Cells, join_targets, run_rows
 
 _Rows = Float[np.ndarray, " rows"]
-_Cells = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,19 @@ def read_fit_rows(
     by: Sequence[str] | None = None,
     stage: str | None = None,
     nulls: Sequence[str] = (),
+    targets: Path | None = None,
 ) -> list[FitRows]:
-    """Groups of a CSV of observations, each sorted by its clock, ties in the order of the file.
+    """Groups of a CSV of observations, or of score runs, each sorted by its clock, ties in the order of the file.
 
     Args:
-        path: CSV with a header.
+        path: CSV with a header, or a folder of score runs.
         proxy: column of the proxy's score.
         target: column of the truth, or None.
         order: column that sorts rows; None: ``tokens`` where the table has it, else the file's order.
         by: columns that split the table; None: ``benchmark`` where the table has it.
         stage: rows of this ``stage`` only.
         nulls: more columns to hold the proxy against.
+        targets: CSV that the target is in, joined as ``join_targets`` says.
 
     Returns:
         Groups in order of first appearance. A row with an empty cell in a column that is used is
@@ -69,12 +71,15 @@ def read_fit_rows(
     Raises:
         InputError: no such file or column, a cell that is no finite number, or stages mixed.
     """
-    cells = read_table(path, ())
+    cells: Sequence[Cells] = run_rows(path, proxy) if path.is_dir() else read_table(path, ())
+    if targets is not None and target is not None:
+        cells = join_targets(cells, path, targets, target=target, clock=order or "tokens", stage=stage)
+        stage = None
     by = (("benchmark",) if "benchmark" in cells[0] else ()) if by is None else by
     clock = order if order is not None else ("tokens" if "tokens" in cells[0] else None)
     used = [proxy, *([target] if target else []), *([clock] if clock else []), *by, *nulls]
     need_columns(path, cells[0], used)
-    groups: dict[tuple[str, ...], list[tuple[int, _Cells]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[int, Cells]]] = {}
     dropped: dict[tuple[str, ...], int] = {}
     for line, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=by):
         name = tuple(row[column] or "" for column in by)
@@ -90,7 +95,7 @@ def read_fit_rows(
 def _group(
     path: Path,
     group: Mapping[str, str],
-    rows: list[tuple[int, _Cells]],
+    rows: list[tuple[int, Cells]],
     num_dropped: int,
     proxy: str,
     target: str | None,

@@ -38,7 +38,7 @@ class FitQuestion:
     """What is to be fitted to what.
 
     Attributes:
-        source: CSV of observations.
+        source: CSV of observations, or a folder of score runs.
         proxy: column of the score.
         target: column of the truth.
         lower, higher: what the user said of the proxy's direction.
@@ -50,6 +50,7 @@ class FitQuestion:
         nulls: more columns to hold the proxy against.
         level: of intervals.
         seed: of resampling.
+        targets: CSV that the target is in, where it is not in ``source``.
     """
 
     source: Path
@@ -65,6 +66,7 @@ class FitQuestion:
     nulls: tuple[str, ...] = ()
     level: float = 0.9
     seed: int = 0
+    targets: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def fit_groups(question: FitQuestion) -> tuple[bool, list[FittedGroup]]:
         raise InputError(f"--protocol is {question.protocol!r}; expected {' or '.join(PROTOCOLS)}")
     if not 0 < question.level < 1:
         raise InputError("--level must be between 0 and 1")
+    if question.source.is_dir() and question.targets is None:
+        raise InputError(f"{question.source}: score runs hold no targets: add --targets FILE.csv")
     lower = lower_is_better(question.proxy, lower=question.lower, higher=question.higher)
     groups = read_fit_rows(
         question.source,
@@ -107,6 +111,7 @@ def fit_groups(question: FitQuestion) -> tuple[bool, list[FittedGroup]]:
         by=question.by,
         stage=question.stage,
         nulls=question.nulls,
+        targets=question.targets,
     )
     if question.protocol == "paper":
         return lower, [paper_group(rows, lower=lower) for rows in groups]

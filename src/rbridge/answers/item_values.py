@@ -44,7 +44,8 @@ _ONE_TEXT = {
     "trace_and_answer_nll": "trace_and_answer",
     "answer_given_trace_nll": "answer_given_trace",
 }
-_BASELINES = (*CLOZE_METRICS, *_ONE_TEXT)
+MPCA = "mpca"
+_BASELINES = (*CLOZE_METRICS, *_ONE_TEXT, MPCA)
 FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS, *_BASELINES)
 # Of every prediction, where they were kept (``--token-statistics``).
 STATISTICS = frozenset(name for name, *_ in statistic_columns())
@@ -105,6 +106,12 @@ def _table(metric: str) -> Table:
 
 
 def _of_items(spoken: list[Spoken], metric: str) -> dict[Item, float]:
+    if metric == MPCA:
+        return {
+            (one.benchmark, one.problem_id, "", one.shots, None): float(np.exp(-one.nll))
+            for one in spoken
+            if one.kind == "label"
+        }
     if metric in _ONE_TEXT:
         return {
             (one.benchmark, one.problem_id, one.voice, one.shots, None): one.nll

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from rbridge.answers.cells import read_number, read_table
 from rbridge.answers.fit_file import StoredFit
+from rbridge.answers.joined import run_rows
 from rbridge.answers.mixtures import JOINS
-from rbridge.answers.scores import score_rows
 from rbridge.errors import InputError
-from rbridge.store.runs import read_runs
 
 
 @dataclass
@@ -68,15 +67,14 @@ def _read_runs(
             "expected a CSV"
         )
     found: dict[tuple[str, ...], NewRows] = {}
-    for run in read_runs(source):
-        for row in score_rows(run, run.scored()):
-            new = found.setdefault((row.benchmark,) if by else (), NewRows())
-            mean = row.means.get(fit.proxy)
-            if mean is None:
-                new.num_dropped += 1
-                continue
-            new.x.append([mean.mean])
-            new.truths.append(None)
-            new.recipes.append(run.manifest.labels.recipe)
-            new.tokenizers.add(run.manifest.tokenizer_sha256)
+    for row in run_rows(source, fit.proxy):
+        new = found.setdefault((str(row["benchmark"]),) if by else (), NewRows())
+        mean = row[fit.proxy]
+        if mean is None:
+            new.num_dropped += 1
+            continue
+        new.x.append([float(mean)])
+        new.truths.append(None)
+        new.recipes.append(row["recipe"])
+        new.tokenizers.add(str(row["tokenizer"]))
     return found

@@ -162,14 +162,14 @@ def read_targets(path: Path, *, target: str, stage: str | None = None) -> dict[t
     return {key: math.fsum(values) / len(values) for key, values in found.items()}
 
 
-def read_target_noise(path: Path, *, target: str) -> dict[str | None, TargetNoise]:
+def read_target_noise(path: Path, *, target: str, stage: str | None = None) -> dict[str | None, TargetNoise]:
     """Standard errors of the targets by benchmark (None where the table has none), as far as it tells.
 
     Raises:
         InputError: a cell that is no finite number.
     """
     rows: dict[str | None, dict[str, list[TargetRow]]] = {}
-    for number, row in enumerate(read_cells(path), start=2):
+    for number, row in of_stage(path, list(enumerate(read_cells(path), start=2)), stage=stage, by=()):
         if row.get("recipe") and row.get(target):
             of_benchmark = rows.setdefault(row.get("benchmark"), {})
             of_benchmark.setdefault(str(row["recipe"]), []).append(_target_row(path, number, target, row))

@@ -25,7 +25,7 @@ from rbridge.plan import (
     traces_to_separate,
 )
 from rbridge.rank import Replicates
-from rbridge.store.runs import read_runs
+from rbridge.store.settled import read_whole_runs
 
 MEANS_ONLY = "a table of means says nothing of single traces"
 
@@ -149,7 +149,7 @@ def next_groups(question: NextQuestion) -> list[NextGroup]:
     """
     lower = lower_is_better(question.proxy, lower=question.lower, higher=question.higher)
     if question.source.is_dir():
-        groups = run_rank_groups(read_runs(question.source), metric=question.proxy, by=question.by)
+        groups = run_rank_groups(read_whole_runs(question.source), metric=question.proxy, by=question.by)
     else:
         groups = read_rank_groups(question.source, proxy=question.proxy, target=None, by=question.by)
     return [_next_group(group, question, lower=lower) for group in groups]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rbridge.answers.against import hold
+from rbridge.answers.against import Case, Held, hold
 from rbridge.answers.comparable import run_rank_groups
+from rbridge.answers.evaluations import evaluation_rank_groups, is_evaluation_metric
 from rbridge.answers.observations import RankGroup, read_rank_groups, read_target_noise, read_targets
 from rbridge.answers.question import RankQuestion
 from rbridge.answers.seed_notes import seed_notes
+from rbridge.answers.target_noise import TargetNoise
 from rbridge.errors import InputError
 from rbridge.metric import lower_is_better
 from rbridge.metric.margin import MARGIN
@@ -27,7 +29,9 @@ from rbridge.rank import (
     proxy_too_small,
     rank_recipes,
 )
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.evaluations import read_evaluations
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 from rbridge.store.views import View
 
 __all__ = ["RankQuestion", "RankedGroup", "rank_group", "rank_groups", "rank_runs"]
@@ -39,8 +43,9 @@ _LARGEST = 1e100
 class RankedGroup:
     """One group's ranking, and its agreement with the target where there is one.
 
-    ``replicates`` are the values that were ranked; ``decisions`` and ``items_interval`` (of the decision
-    accuracy, by resampling items and seeds) stand where there are targets for two recipes. ``abstain``
+    ``replicates`` are the values that were ranked; ``decisions``, ``items_interval`` (of the decision
+    accuracy, by resampling items and seeds) and ``tau_items_interval`` (of Kendall's tau) stand where there
+    are targets for two recipes. ``abstain``
     says why the ranks of a margin mean nothing, where that is so.
     """
 
@@ -57,6 +62,7 @@ class RankedGroup:
     replicates: Replicates
     decisions: Decisions | None
     items_interval: tuple[float, float] | None
+    tau_items_interval: tuple[float, float] | None
     target_noise_rule: str | None
     abstain: str | None
 
@@ -100,8 +106,10 @@ def rank_runs(runs: tuple[Run, ...], question: RankQuestion) -> list[RankedGroup
 
 
 def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
+    if source.is_dir() and is_evaluation_metric(question.proxy):
+        return _evaluation_groups(question, source)
     if source.is_dir():
-        return _run_groups(read_runs(source, View(question.voices, question.weights)), question)
+        return _run_groups(read_whole_runs(source, View(question.voices, question.weights)), question)
     if question.targets is not None:
         raise InputError(
             "--targets goes with score runs; a CSV has its target in a column of its own: --target COLUMN"
@@ -118,15 +126,33 @@ def _read_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
     )
 
 
-def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
+def _evaluation_groups(question: RankQuestion, source: Path) -> list[RankGroup]:
+    if question.voices or question.weights is not None or question.last is not None:
+        raise InputError(f"--voice, --weights and --last go with score runs, not with {question.proxy}")
+    targets, noise = _targets(question)
+    return evaluation_rank_groups(
+        read_evaluations(source), metric=question.proxy, by=question.by, targets=targets, noise=noise
+    )
+
+
+def _targets(
+    question: RankQuestion,
+) -> tuple[dict[tuple[str, str | None], float] | None, dict[str | None, TargetNoise] | None]:
+    """Targets and their noise from a file of their own; None of both where none is given."""
     if (question.target is None) != (question.targets is None):
         raise InputError(
             "score runs hold no targets: give both --targets FILE.csv and --target COLUMN, or neither"
         )
-    targets, noise = None, None
-    if question.targets is not None and question.target is not None:
-        targets = read_targets(question.targets, target=question.target, stage=question.stage)
-        noise = read_target_noise(question.targets, target=question.target)
+    if question.targets is None or question.target is None:
+        return None, None
+    return (
+        read_targets(question.targets, target=question.target, stage=question.stage),
+        read_target_noise(question.targets, target=question.target, stage=question.stage),
+    )
+
+
+def _run_groups(runs: tuple[Run, ...], question: RankQuestion) -> list[RankGroup]:
+    targets, noise = _targets(question)
     return run_rank_groups(
         runs, metric=question.proxy, by=question.by, targets=targets, noise=noise, last=question.last
     )
@@ -147,9 +173,9 @@ def rank_group(
         pilot=pilot,
     )
     abstain = _abstain(group.replicates, question.proxy, ranking)
-    held = None
+    held: Held | None = None
     if group.targets is not None:
-        held = hold(group, group.targets, ranking, question, lower=lower, rng=rng, pilot=pilot)
+        held = hold(Case(group, group.targets, ranking, question, lower, pilot), rng)
     return RankedGroup(
         group=group.group,
         proxy=question.proxy,
@@ -169,6 +195,7 @@ def rank_group(
         replicates=group.replicates,
         decisions=None if held is None else held.decisions,
         items_interval=None if held is None else held.items_interval,
+        tau_items_interval=None if held is None else held.tau_items_interval,
         target_noise_rule=None if group.target_noise is None else group.target_noise.rule,
     )
 

@@ -90,6 +90,7 @@ def _rank_group(group: RankedGroup) -> dict[str, Any]:
         document["agreement"] = {
             **_agreement(group.agreement),
             "decision_accuracy_items_interval": group.items_interval,
+            "kendall_tau_items_interval": group.tau_items_interval,
             **_decisions(group.decisions, group.target_noise_rule),
         }
     return document

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rbridge.metric import Mean, TraceValues, metric_means, run_values
+from rbridge.answers.item_values import FURTHER_METRICS, GENERIC_BITS, Item, has_metric, item_values
+from rbridge.metric import Mean, TraceValues, mean_over_traces, metric_means, run_values
+from rbridge.metric.margin import MARGIN_METRICS
 from rbridge.records import ScoredTrace
 from rbridge.store.runs import Run, SkipRow
 
@@ -54,6 +56,32 @@ def score_rows(run: Run, scored: Sequence[ScoredTrace]) -> tuple[ScoreRow, ...]:
     for skip in run.manifest.skipped:
         groups.setdefault((skip.benchmark, skip.voice, run.manifest.shots), [])
     return tuple(_row(run, *group, rows) for group, rows in sorted(groups.items()))
+
+
+def further_means(run: Run, rows: Sequence[ScoreRow]) -> list[dict[str, Mean]]:
+    """Means of what was read beside the traces (margin, gold, generic text, baselines), row by row.
+
+    A metric without a voice of its own stands in the row of every voice, and generic text, which has no benchmark,
+    in every row.
+    """
+    at_hand = {name: item_values(run, name) for name in FURTHER_METRICS if has_metric(run, name)}
+    found: list[dict[str, Mean]] = []
+    for row in rows:
+        values = {
+            name: [value for item, value in items.items() if _belongs(item, name, row)]
+            for name, items in at_hand.items()
+        }
+        found.append({name: mean_over_traces(of_row) for name, of_row in values.items() if of_row})
+    return found
+
+
+def _belongs(item: Item, metric: str, row: ScoreRow) -> bool:
+    benchmark, _, voice, shots, _ = item
+    if metric == GENERIC_BITS:
+        return True
+    # Margins carry the shots that really stood before a trace, other readings those that were asked for.
+    same_shots = shots == row.shots or metric not in MARGIN_METRICS
+    return benchmark == row.benchmark and voice in ("", row.voice) and same_shots
 
 
 def _row(

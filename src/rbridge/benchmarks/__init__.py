@@ -5,7 +5,7 @@ the Hugging Face hub, or from a file of the user's (``sources``), and what was r
 """
 
 from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, Form
-from rbridge.benchmarks.examples import worked_examples
+from rbridge.benchmarks.examples import closing_words, worked_examples
 from rbridge.benchmarks.jsonl import problem_lines, read_jsonl
 from rbridge.benchmarks.lookup import all_benchmarks, benchmark_named, form_of
 from rbridge.benchmarks.own import own_folder, read_definition
@@ -21,11 +21,13 @@ from rbridge.benchmarks.prompts import build_prompt, num_examples
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
+from rbridge.benchmarks.stops import STOPS, Stops, cut_reply, stops_of
 from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
     "BENCHMARKS",
     "SOURCES",
+    "STOPS",
     "Benchmark",
     "BenchmarkStatus",
     "Checker",
@@ -35,10 +37,13 @@ __all__ = [
     "Problem",
     "ProblemSet",
     "Resolution",
+    "Stops",
     "all_benchmarks",
     "benchmark_named",
     "benchmark_statuses",
     "build_prompt",
+    "closing_words",
+    "cut_reply",
     "fingerprint",
     "form_of",
     "load_problems",
@@ -53,6 +58,7 @@ __all__ = [
     "resolve_questions",
     "salted",
     "shows_options",
+    "stops_of",
     "strip_wrapper",
     "text_sha256",
     "twin",

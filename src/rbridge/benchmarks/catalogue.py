@@ -18,6 +18,9 @@ from rbridge.benchmarks.rows import (
     read_wrapped_choices,
 )
 
+# How an answer is given behind the reasoning, where a benchmark does not say otherwise.
+CLOSING = "The answer is {answer}."
+
 Form = Literal["free", "choices", "code"]
 Checker = Literal["number", "latex", "letter", "code", "text"]
 
@@ -51,10 +54,11 @@ class OlmoSource:
 
 @dataclass(frozen=True)
 class OwnSource:
-    """What a benchmark of the user's brings along: a file of problems, and worked examples or none."""
+    """What a benchmark of the user's brings along: a file of problems, worked examples or none, closing words."""
 
     problems: Path
     examples: tuple[Example, ...] = ()
+    closing: str = CLOSING
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rbridge.benchmarks.catalogue import BENCHMARKS, Benchmark, Checker, Form, OwnSource
+from rbridge.benchmarks.catalogue import BENCHMARKS, CLOSING, Benchmark, Checker, Form, OwnSource
 from rbridge.benchmarks.problems import Example, option_letter, worked_example
 from rbridge.errors import InputError
 
@@ -50,7 +50,7 @@ class _Definition(BaseModel):
     checker: Checker
     licence: _Text
     problems: _Text
-    closing: _Text = "The answer is {answer}."
+    closing: _Text = CLOSING
     example: list[_Example] = []
 
 
@@ -119,7 +119,7 @@ def read_definition(path: Path, problems: Path | None = None) -> Benchmark:
         _example(entry, said, f"{path}{_example_line(text, place)}: example {place + 1}")
         for place, entry in enumerate(said.example)
     )
-    source = OwnSource(problems or path.parent / said.problems, examples)
+    source = OwnSource(problems or path.parent / said.problems, examples, said.closing)
     return Benchmark(said.name, said.title, said.task, said.form, said.checker, said.licence, own=source)
 
 

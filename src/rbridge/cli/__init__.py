@@ -17,6 +17,8 @@ from rbridge.cli.benchmarks import benchmarks
 from rbridge.cli.compute import compute
 from rbridge.cli.declare import declare
 from rbridge.cli.demo import demo
+from rbridge.cli.evaluate import evaluate
+from rbridge.cli.export import export
 from rbridge.cli.fit import fit
 from rbridge.cli.generate import generate
 from rbridge.cli.null import null
@@ -29,6 +31,7 @@ from rbridge.cli.recipes import recipes
 from rbridge.cli.report import report
 from rbridge.cli.runs import runs
 from rbridge.cli.score import score
+from rbridge.cli.sft import sft
 from rbridge.cli.show import show
 from rbridge.cli.study import study
 from rbridge.cli.targets import targets
@@ -61,6 +64,9 @@ app.command(targets, name="targets")
 app.command(runs, name="runs")
 app.command(study, name="study")
 app.command(recipes, name="recipes")
+app.command(evaluate)
+app.command(export)
+proxies.command(sft)
 app.command(proxies, name="proxies")
 
 

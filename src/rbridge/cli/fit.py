@@ -14,6 +14,7 @@ def fit(
     source: Path,
     *,
     target: str,
+    targets: Path | None = None,
     proxy: str | None = None,
     lower_is_better: Annotated[bool, Parameter(negative="")] = False,
     higher_is_better: Annotated[bool, Parameter(negative="")] = False,
@@ -36,15 +37,19 @@ def fit(
 
     Example: rbridge fit obs.csv --proxy rbridge --target accuracy --order tokens_B --by benchmark --json
     Example: rbridge fit obs.csv --proxy my_loss --lower-is-better --target acc --protocol paper --json
+    Example: rbridge fit runs --proxy rbridge --targets targets.csv --target accuracy --order tokens
     Example: rbridge fit loss.csv --features mix.csv --target loss --test loss2.csv --test-features mix2.csv
 
     Parameters
     ----------
     source
         CSV with one row an observation; an empty cell drops its row and is counted. With
-        --features, a row a recipe.
+        --features, a row a recipe. Or a folder of score runs, with --targets.
     target
         Column of the target's value.
+    targets
+        CSV that holds that column, where SOURCE does not: joined by recipe and benchmark, and for
+        checkpoints of one run by --order's column (or "tokens"); several rows of one key (seeds) are averaged.
     proxy
         Column of the proxy's score.
     lower_is_better
@@ -86,6 +91,8 @@ def fit(
     from rbridge.errors import InputError
 
     split = None if by is None else tuple(part for name in by for part in name.split(",") if part)
+    if features is not None and targets is not None:
+        raise InputError("--targets goes with --proxy; with --features the first table holds the targets")
     if features is not None:
         return _fit_mixtures(
             source, features, target, test, test_features, join, split, stage, level, seed, out, json=json
@@ -113,6 +120,7 @@ def fit(
         nulls=null,
         level=level,
         seed=seed,
+        targets=targets,
     )
     lower, groups = fit_groups(question)
     document = fit_document(question, groups, lower=lower)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rbridge.proxies.job import TrainedProxy
     from rbridge.proxies.train_ladder import PlannedProxy
 
-proxies = App(help="Proxies: small models trained on candidate recipes.")
+proxies = App(help="Proxies: small models, trained on candidate recipes or fine-tuned.")
 
 
 @proxies.command
@@ -81,6 +81,7 @@ def train(
         Print JSON instead of tables.
     """
     from rbridge.errors import InputError
+    from rbridge.proxies.processes import first_goes_first, is_first
     from rbridge.proxies.rungs import parse_tokens, size_named
     from rbridge.proxies.train_ladder import LadderSettings, plan_ladder, train_ladder
     from rbridge.recipes import read_recipes
@@ -101,15 +102,23 @@ def train(
         compiled=compile,
     )
     sizes = [size_named(name) for name in _split(size)]
-    planned = plan_ladder(found, sizes, _seeds(seed), out, settings, progress=say)
-    if not json:
+    progress = say if is_first() else _silent
+    with first_goes_first():
+        planned = plan_ladder(found, sizes, _seeds(seed), out, settings, progress=progress)
+    if not json and is_first():
         _print_plan(planned)
-    trained = () if dry_run else train_ladder(planned, progress=say, workers=workers)
+    trained = () if dry_run else train_ladder(planned, progress=progress, workers=workers)
+    if not is_first():
+        return 0
     if json:
         print_json(_document(planned, trained))
     elif trained:
         say(f"score them: rbridge score '{out}/*/*/*/step-*' --traces starter -o runs")
     return 0
+
+
+def _silent(_: str) -> None:
+    """What torchrun's other processes say."""
 
 
 def _split(given: Sequence[str]) -> list[str]:

@@ -42,10 +42,11 @@ def rank(
     Parameters
     ----------
     source
-        A folder of score runs, or a CSV with one row an observation: recipe, benchmark, any of
+        A folder of score runs or evaluations, or a CSV with one row an observation: recipe, benchmark, any of
         size, tokens, seed, step, and numeric columns.
     proxy
-        Metric of the runs, or column of the CSV, to rank by.
+        Metric of the runs, or column of the CSV, to rank by; of evaluations accuracy, pass@K,
+        token_edit_distance or token_edit_share.
     lower_is_better
         Lower values of the proxy are better (known metrics need not be told).
     higher_is_better
@@ -91,10 +92,12 @@ def rank(
     from rbridge.answers.beside import beside_groups
     from rbridge.answers.combined import combine_groups
     from rbridge.answers.declared import check_date, status
+    from rbridge.answers.evaluations import is_evaluation_metric
     from rbridge.answers.rank import RankQuestion, rank_groups
     from rbridge.answers.rank_document import rank_document
     from rbridge.cli.rank_tables import print_rankings
     from rbridge.store.declarations import read_declaration
+    from rbridge.store.evaluations import read_evaluations
     from rbridge.store.runs import read_runs
 
     question = RankQuestion(
@@ -122,7 +125,7 @@ def rank(
     named = None if declaration is None else read_declaration(declaration)
     dated = source.is_dir()
     if named is not None and dated:
-        check_date(named, read_runs(source))
+        check_date(named, read_evaluations(source) if is_evaluation_metric(proxy) else read_runs(source))
     beheld = beside_groups(ranked, question)
     statuses = [status(one, named, dated=dated) for one in beheld]
     combined = combine_groups(ranked, question)

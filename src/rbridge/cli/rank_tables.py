@@ -180,9 +180,10 @@ def _against(group: RankedGroup, found: Agreement) -> Iterator[str]:
             f"{found.num_recipes} recipes, {found.num_pairs} pairs, {found.num_ties} tied"
         )
         if group.items_interval is not None:
+            tau = "" if group.tau_items_interval is None else f", tau {interval(group.tau_items_interval, 3)}"
             yield (
                 f"its interval over {' and '.join(group.ranking.resampled)} alone: "
-                f"{interval(group.items_interval, 3)}"
+                f"{interval(group.items_interval, 3)}{tau}"
             )
     if found.reason:
         yield f"no Kendall tau: {found.reason}"

@@ -23,6 +23,7 @@ def report(
     voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     weights: str | None = None,
     null: Path | None = None,
+    declaration: Path | None = None,
     heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     title: str = "rBridge",
     text: bool = True,
@@ -52,6 +53,8 @@ def report(
         Whose weights: self, or a weight model's name; needed where several models' stand side by side.
     null
         CSV that rbridge null wrote: stands beside the proxy.
+    declaration
+        File of rbridge declare: rankings then say "declared" where metric and benchmark are those named.
     heat
         Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
     title
@@ -64,15 +67,18 @@ def report(
     if offline:
         forbid_network()
     from rbridge.answers.beside import beside_runs
+    from rbridge.answers.combined import combine_groups
+    from rbridge.answers.declared import check_date, status
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
     from rbridge.report import build_page, comparison_rows, heat_map, render, with_companions
+    from rbridge.store.declarations import read_declaration
     from rbridge.store.files import write_bytes
-    from rbridge.store.runs import read_runs
+    from rbridge.store.settled import read_whole_runs
     from rbridge.store.views import View
     from rbridge.traces.named import open_bundle
 
-    found = read_runs(runs, View(voice, weights))
+    found = read_whole_runs(runs, View(voice, weights))
     bundle = None if traces is None else open_bundle(traces)
     if heat and bundle is None:
         raise InputError(
@@ -86,12 +92,17 @@ def report(
             heatmaps.append(
                 heat_map(trace, found[0].trace(trace.key), checkpoint=found[0].manifest.checkpoint)
             )
+    named = None if declaration is None else read_declaration(declaration)
+    if named is not None:
+        check_date(named, found)
     beheld = beside_runs(rank_runs(found, question), found, question) if len(found) > 1 else []
     today = datetime.now(UTC)
     page = build_page(
         title=title,
         now=f"{today.day} {today:%B %Y}",
         groups=[with_companions(one) for one in beheld],
+        combined=combine_groups([one.ranked for one in beheld], question),
+        statuses=[status(one, named, dated=True) for one in beheld],
         comparison=comparison_rows(beheld),
         runs=found,
         bundles=() if bundle is None else (bundle,),

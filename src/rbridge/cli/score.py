@@ -15,7 +15,9 @@ from rbridge.cli.output import print_json, say
 if TYPE_CHECKING:
     from rbridge.records import Labels
     from rbridge.scoring.checkpoints import Checkpoint
-    from rbridge.scoring.sweep import Prepare, ScoreSettings
+    from rbridge.scoring.settings import ScoreSettings
+    from rbridge.scoring.settle import Until
+    from rbridge.scoring.sweep import Prepare, Sweep
     from rbridge.store.bundles import Bundle
 
 # Seconds between two looks at a training folder.
@@ -48,6 +50,7 @@ def score(
     baselines: Annotated[bool, Parameter(negative="")] = False,
     endpoint: str | None = None,
     tokenizer: str | None = None,
+    engine: Literal["auto", "transformers", "llamacpp", "vllm"] = "auto",
     keep_downloads: Annotated[bool, Parameter(negative="")] = False,
     shard: str | None = None,
     watch: Annotated[bool, Parameter(negative="")] = False,
@@ -55,6 +58,9 @@ def score(
     until: int | None = None,
     verify: int | None = None,
     token_statistics: Annotated[bool, Parameter(negative="")] = False,
+    until_settled: float | None = None,
+    indifference: float = 0.0,
+    top: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -120,6 +126,9 @@ def score(
         /v1; checkpoints are then the names of its models.
     tokenizer
         Where the tokenizer of the endpoint's model is: a folder or a hub name.
+    engine
+        What runs the models: transformers, llamacpp (GGUF files, float32), or vllm (its own environment);
+        auto is transformers, and llamacpp for a GGUF file whose architecture transformers does not read.
     keep_downloads
         Leave what was fetched from the hub in its cache; else each revision goes when it is scored.
     shard
@@ -135,6 +144,14 @@ def score(
     token_statistics
         Keep the rank, entropy and margins of every prediction too, as columns that "show --items" and
         "rank --proxy" know.
+    until_settled
+        Stop scoring when the order of these checkpoints is settled at this level, such as 0.95. The statement
+        holds for these checkpoints, not for other seeds of their recipes. Downloads stay in the hub's cache.
+    indifference
+        With --until-settled: recipes whose scores differ by no more need not be told apart (nats a token, or
+        the unit of the score that is printed).
+    top
+        With --until-settled: settle only who is among the so many best.
     json
         Print JSON instead of a table.
     """
@@ -143,10 +160,11 @@ def score(
     from rbridge.cli.choices import check_weights
     from rbridge.errors import InputError
     from rbridge.scoring.readings import Wanted
-    from rbridge.scoring.sweep import ScoreSettings
+    from rbridge.scoring.settings import ScoreSettings
+    from rbridge.scoring.settle import Until
     from rbridge.scoring.windows import Window
     from rbridge.store.labels import parse_columns, read_labels
-    from rbridge.store.remote import is_remote
+    from rbridge.store.remote import is_remote, local_store
     from rbridge.traces.named import open_bundle
 
     if not checkpoints and verify is None:
@@ -168,7 +186,24 @@ def score(
             endpoint is not None and (token_statistics or further.anything),
             "--token-statistics, --margin, --gold, --generic and --baselines do not go with --endpoint",
         ),
+        (endpoint is not None and engine != "auto", "--engine does not go with --endpoint"),
+        (
+            engine == "vllm" and (token_statistics or further.anything),
+            "--token-statistics, --margin, --gold, --generic and --baselines do not go with --engine vllm",
+        ),
+        (
+            engine == "vllm" and device is not None,
+            "--device does not go with --engine vllm, which takes what CUDA_VISIBLE_DEVICES leaves it",
+        ),
     )
+    beyond = {
+        "--shard": shard,
+        "--watch": watch,
+        "--verify": verify is not None,
+        "a URL as --out": is_remote(out),
+        "--margin, --gold, --generic and --baselines": further.anything,
+    }
+    _refuse_first(*_settling_clashes(until_settled, indifference, top, beyond))
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
     check_weights(bundle, voices, weights)
@@ -184,13 +219,26 @@ def score(
         batch_tokens=batch_tokens,
         window=None if window is None else Window(window, -(-window // 2) if stride is None else stride),
         further=further,
-        keep_downloads=keep_downloads,
+        keep_downloads=keep_downloads or until_settled is not None,  # each round reads them again
         token_statistics=token_statistics,
     )
-    store = _store(out)
-    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings)
+    store = local_store(out)
+    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings, engine)
     if verify is not None:
         return _verify(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
+    told = read_labels(labels, parse_columns(columns)) if labels else {}
+    if until_settled is not None:
+        return _settle(
+            checkpoints,
+            bundle,
+            store,
+            settings,
+            origin,
+            until=Until(until_settled, indifference=indifference, top=top),
+            labels=told,
+            weights=weights,
+            json=json,
+        )
     return _score(
         checkpoints,
         bundle,
@@ -198,7 +246,7 @@ def score(
         settings,
         origin,
         push_to=out if is_remote(out) else None,
-        labels=read_labels(labels, parse_columns(columns)) if labels else {},
+        labels=told,
         shard=shard,
         every=every if watch else None,
         until=until,
@@ -216,16 +264,14 @@ def _refuse_first(*clashes: tuple[bool, str]) -> None:
             raise InputError(reason)
 
 
-def _store(out: str) -> Path:
-    """The folder that runs are kept in: that one, or what stands for it on this machine."""
-    from rbridge.store.remote import is_remote, mirror, pull_runs
-
-    if not is_remote(out):
-        return Path(out)
-    root = mirror(out)
-    root.mkdir(parents=True, exist_ok=True)
-    pull_runs(out, root)
-    return root
+def _settling_clashes(
+    level: float | None, indifference: float, top: int | None, others: Mapping[str, object]
+) -> list[tuple[bool, str]]:
+    """What does not go with --until-settled, and what goes with nothing else."""
+    if level is None:
+        given = {"--indifference": indifference != 0.0, "--top": top is not None}
+        return [(on, f"{name} goes with --until-settled, which is not given") for name, on in given.items()]
+    return [(bool(on), f"--until-settled does not go with {name}") for name, on in others.items()]
 
 
 class _Origin(NamedTuple):
@@ -235,11 +281,18 @@ class _Origin(NamedTuple):
     prepare_for: Callable[[str], Prepare]
 
 
-def _local(settings: ScoreSettings) -> _Origin:
+def _local(settings: ScoreSettings, engine: str) -> _Origin:
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.sweep import transformers_prepare
 
-    return _Origin(expand, partial(transformers_prepare, settings))
+    if engine != "vllm":
+        return _Origin(expand, partial(transformers_prepare, settings, gguf=engine))
+    from rbridge.scoring import vllm_offline
+
+    def prepare_for(dtype: str) -> Prepare:
+        return partial(vllm_offline.prepare, dtype=dtype, keep_downloads=settings.keep_downloads)
+
+    return _Origin(expand, prepare_for)
 
 
 def _served(url: str, tokenizer: str) -> _Origin:
@@ -272,14 +325,11 @@ def _score(
     weights: str | None,
     json: bool,
 ) -> int:
-    from rbridge.cli.shapes import score_document
-    from rbridge.cli.tables import print_scores
     from rbridge.scoring.fleet import parse_shard, take_shard
     from rbridge.scoring.sweep import sweep
     from rbridge.scoring.watch import watched
     from rbridge.store.remote import push_run
     from rbridge.store.runs import Run, RunStore
-    from rbridge.store.views import View
 
     done: list[Run] = []
 
@@ -303,6 +353,15 @@ def _score(
         prepare=origin.prepare_for(settings.dtype),
         finished=finished,
     )
+    return _report(result, weights=weights, json=json)
+
+
+def _report(result: Sweep, *, weights: str | None, json: bool) -> int:
+    """Print what was scored, and what could not be."""
+    from rbridge.cli.shapes import score_document
+    from rbridge.cli.tables import print_scores
+    from rbridge.store.views import View
+
     runs = [run.seen(View(weights=weights)) for run in result.runs]
     if json:
         print_json(score_document(runs))
@@ -311,6 +370,45 @@ def _score(
     for failure in result.failures:
         say(f"error: {failure.reason}")
     return 1 if result.failures else 0
+
+
+def _settle(
+    names: tuple[str, ...],
+    bundle: Bundle,
+    out: Path,
+    settings: ScoreSettings,
+    origin: _Origin,
+    *,
+    until: Until,
+    labels: Mapping[str, Labels],
+    weights: str | None,
+    json: bool,
+) -> int:
+    from rbridge.cli.settled import print_settled, settled_document
+    from rbridge.cli.shapes import score_document
+    from rbridge.scoring.settle import score_until_settled
+    from rbridge.scoring.sweep import make_jobs
+    from rbridge.store.runs import RunStore
+    from rbridge.store.views import View
+
+    view = View(weights=weights)
+    found = score_until_settled(
+        make_jobs(bundle, RunStore(out), settings, say),
+        origin.expand(names),
+        until,
+        labels=labels,
+        prepare=origin.prepare_for(settings.dtype),
+        document=settled_document,
+        view=view,
+    )
+    if json:
+        runs = [run.seen(view) for run in found.runs]
+        print_json({**score_document(runs), "settled": settled_document(found)})
+    else:
+        print_settled(found)
+    for failure in found.failures:
+        say(f"error: {failure.reason}")
+    return 1 if found.failures else 0
 
 
 def _verify(
@@ -328,7 +426,7 @@ def _verify(
     from rbridge.cli.shapes import verified_document
     from rbridge.cli.tables import print_verified
     from rbridge.errors import InputError
-    from rbridge.scoring.sweep import question_key
+    from rbridge.scoring.settings import question_key
     from rbridge.scoring.verify import verify
     from rbridge.store.runs import read_runs
 

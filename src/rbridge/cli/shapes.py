@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rbridge.answers.scores import ScoreRow, score_rows
-from rbridge.metric import RUN_METRICS, TraceValues, minmax_weights, run_statistics, run_values
+from rbridge.answers.scores import ScoreRow, further_means, score_rows
+from rbridge.metric import RUN_METRICS, Mean, TraceValues, minmax_weights, run_statistics, run_values
 from rbridge.records import ScoredTrace
 
 if TYPE_CHECKING:
@@ -20,8 +20,13 @@ NO_WEIGHTS = "no weights"
 
 def score_document(runs: Sequence[Run]) -> dict[str, Any]:
     """What ``rbridge score --json`` prints: a row per checkpoint, benchmark, voice and shots."""
-    rows = [_score_row(run, row) for run in runs for row in score_rows(run, run.scored())]
-    return {"format_version": FORMAT_VERSION, "runs": rows}
+    documents: list[dict[str, Any]] = []
+    for run in runs:
+        rows = score_rows(run, run.scored())
+        documents += [
+            _score_row(run, row, further) for row, further in zip(rows, further_means(run, rows), strict=True)
+        ]
+    return {"format_version": FORMAT_VERSION, "runs": documents}
 
 
 def verified_document(found: Sequence[Verified]) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def verified_document(found: Sequence[Verified]) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, "verified": rows}
 
 
-def _score_row(run: Run, row: ScoreRow) -> dict[str, Any]:
+def _score_row(run: Run, row: ScoreRow, further: Mapping[str, Mean]) -> dict[str, Any]:
     return {
         **_identity(run),
         "benchmark": row.benchmark,
@@ -51,7 +56,7 @@ def _score_row(run: Run, row: ScoreRow) -> dict[str, Any]:
         "num_skipped": row.num_skipped,
         "skipped": [{"problem_id": skip.problem_id, "reason": skip.reason} for skip in row.skipped],
         "num_constant_weights": row.num_constant,
-        "metrics": {name: asdict(mean) for name, mean in row.means.items()},
+        "metrics": {name: asdict(mean) for name, mean in {**row.means, **further}.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rbridge.errors import InputError
@@ -99,14 +100,32 @@ METRICS: tuple[Metric, ...] = (
     Metric("trace_and_answer_nll", "lower", "nats/token", "mean loss on the trace with the gold answer behind it"),
     Metric("answer_given_trace_nll", "lower", "nats", "loss on the whole gold answer behind the trace"),
     Metric("accuracy", "higher", "fraction", "share of problems answered right"),
+    Metric(
+        "mpca", "higher", "probability", "mean probability of the whole gold answer behind the question (MPCA)"
+    ),
+    Metric(
+        "token_edit_distance", "lower", "tokens",
+        "TED: mean token edit distance between a generated reply and the benchmark's own solution",
+    ),
+    Metric(
+        "token_edit_share", "lower", "fraction", "token edit distance over the tokens of the longer of the two texts"
+    ),
     *(Metric(*column) for column in statistic_columns()),
 )  # fmt: skip
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
+_PASS_AT = re.compile(r"pass@([1-9]\d*)")
 
 
 def metric_named(name: str) -> Metric | None:
-    """The metric of that name, or None where the column is the user's own."""
+    """The metric of that name, or None where the column is the user's own.
+
+    >>> metric_named("pass@10").direction
+    'higher'
+    """
+    if match := _PASS_AT.fullmatch(name):
+        meaning = f"chance that one of {match[1]} sampled answers to a problem is right"
+        return Metric(name, "higher", "probability", meaning)
     return _BY_NAME.get(name)
 
 

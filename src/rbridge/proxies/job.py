@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from rbridge.compute import training_flops
 from rbridge.proxies.decoder import new_decoder
+from rbridge.proxies.processes import first_goes_first, is_first, wait_for_all
 from rbridge.proxies.rungs import DecoderSize
 from rbridge.proxies.train import save_checkpoint
 from rbridge.proxies.trainer import Training, num_steps, tokens_by_step, train_model
@@ -181,7 +182,8 @@ def train_job(
     """
     if done := finished(job):
         return done
-    _clear_foreign(job)
+    with first_goes_first():
+        _clear_foreign(job)
     mix = job.open_mix()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(job.places.tokenizer)
     model = _model(job, tokenizer)
@@ -211,7 +213,9 @@ def train_job(
         devices=devices,
     )
     labels = _labels(job, job.kept[-1], int(tokens[-1]))
-    write_json(job.folder / _RESULT, _result(job, labels, mix, seconds))
+    if is_first():
+        write_json(job.folder / _RESULT, _result(job, labels, mix, seconds))
+    wait_for_all()
     checkpoints = tuple(job.checkpoint(step) for step in job.kept)
     return TrainedProxy(job, checkpoints, labels, seconds, trained=True)
 

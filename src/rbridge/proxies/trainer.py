@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ from transformers import (
 from typing_extensions import override
 
 from rbridge.errors import InputError
+from rbridge.proxies.processes import is_first, num_processes, wait_for_all
 from rbridge.proxies.windows import IGNORED
 from rbridge.recipes import Mix
 from rbridge.store.files import sync_folder
@@ -154,9 +154,11 @@ def train_model(
     watch = _Watch(training, folder / "loss.jsonl", mix, keep=keep, state=state, seconds=seconds)
     trainer.watch = watch
     trainer.add_callback(watch)
-    watch.rewind(int(last.name.removeprefix("step-")) if last else 0)
+    if is_first():
+        watch.rewind(int(last.name.removeprefix("step-")) if last else 0)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    if arguments.process_index == 0:
+    wait_for_all()
+    if is_first():
         shutil.rmtree(state, ignore_errors=True)
     return watch.seconds
 
@@ -164,7 +166,7 @@ def train_model(
 def _arguments(
     model: PreTrainedModel, mix: Mix, training: Training, state: Path, devices: dict[str, Any]
 ) -> TrainingArguments:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = num_processes()
     if training.batch % world:
         raise InputError(
             f"{training.batch} windows a step cannot be spread evenly over {world} processes; start a number of "
@@ -275,7 +277,7 @@ class _Watch(TrainerCallback):
         # All processes must agree, and their clocks do not: the first one's is taken.
         if control.should_log and state.global_step < state.max_steps and _agreed(late, args):
             control.should_save = True
-        if state.global_step in self._kept and args.process_index == 0:
+        if state.global_step in self._kept and is_first():
             self._keep(state.global_step)
 
     @override
@@ -288,7 +290,7 @@ class _Watch(TrainerCallback):
         **_: Any,
     ) -> None:
         """A line of ``loss.jsonl``."""
-        if logs is None or "loss" not in logs or args.process_index != 0:
+        if logs is None or "loss" not in logs or not is_first():
             return
         loss = float(logs["loss"])
         if not math.isfinite(loss):

@@ -134,48 +134,6 @@ def recipe_interval(
     return float(low), float(high)
 
 
-# Pair signs that stand at a time; beyond it Kendall's tau, n log n a resample, is quicker.
-_MOST_SIGNS = 20_000_000
-
-
-def resampled_decision_accuracy(
-    drawn: Float[np.ndarray, "resamples recipes"], target: Float[np.ndarray, " recipes"]
-) -> Float[np.ndarray, " resamples"]:
-    """Decision accuracy of every resample against one target, ties half.
-
-    Args:
-        drawn: higher is better.
-        target: higher is better.
-    """
-    left, right = np.triu_indices(len(target), k=1)
-    if len(left) * len(drawn) > _MOST_SIGNS:
-        return _out_of_tau(drawn, target)
-    signs = np.sign(drawn[:, left] - drawn[:, right]) @ np.sign(target[left] - target[right])
-    return (signs / len(left) + 1) / 2
-
-
-def _out_of_tau(
-    drawn: Float[np.ndarray, "resamples recipes"], target: Float[np.ndarray, " recipes"]
-) -> Float[np.ndarray, " resamples"]:
-    """(1 + tau-b sqrt((pairs - ties of one) (pairs - ties of the other)) / pairs) / 2, which is exact."""
-    pairs = len(target) * (len(target) - 1) / 2
-    untied = pairs - _tied_pairs(target)
-    found = np.full(len(drawn), 0.5)
-    for number, row in enumerate(drawn):
-        both = untied * (pairs - _tied_pairs(row))
-        if both > 0:
-            tau = float(kendalltau(row, target, variant="b", method="asymptotic").statistic)
-            found[number] = (1 + tau * np.sqrt(both) / pairs) / 2
-    return found
-
-
-def _tied_pairs(values: Float[np.ndarray, " recipes"]) -> float:
-    ordered = np.sort(values)
-    edges = np.flatnonzero(np.diff(ordered)) + 1
-    sizes = np.diff(np.concatenate([[0], edges, [len(values)]]))
-    return float((sizes * (sizes - 1) / 2).sum())
-
-
 def gain_interval(
     proxy: Float[np.ndarray, " recipes"],
     other: Float[np.ndarray, " recipes"],

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-# Grid of the spread between recipes' true scores, as multiples of the spread of the observed ones.
-_GRID = np.linspace(0.0, 5.0, 101)[1:]
+from rbridge.rank.posterior import MeanNoise, posterior_draws
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def select(
     means: Float[np.ndarray, " recipes"],
     drawn: Float[np.ndarray, "resamples recipes"],
     covariance: Float[np.ndarray, "recipes recipes"],
+    noise: MeanNoise,
     *,
     seeds_known: bool,
     rng: np.random.Generator,
@@ -85,12 +85,13 @@ def select(
         means: lower is better.
         drawn: their resamples.
         covariance: of the means.
-        seeds_known: whether ``covariance`` holds seed noise; without it no probability of being best
+        noise: of the means, with what is not known of it.
+        seeds_known: whether ``noise`` holds seed noise; without it no probability of being best
             is given.
         rng: source of randomness.
         level: of ``may_be_best`` and of the regret's quantile.
     """
-    truth = posterior_draws(means, covariance, draws=len(drawn), rng=rng)
+    truth = posterior_draws(means, noise, draws=len(drawn), rng=rng)
     best = truth.min(axis=1)
     chosen = int(means.argmin())
     regret = truth[:, chosen] - best
@@ -103,36 +104,3 @@ def select(
         regret=float(regret.mean()),
         regret_upper=float(np.quantile(regret, level)),
     )
-
-
-def posterior_draws(
-    means: Float[np.ndarray, " recipes"],
-    covariance: Float[np.ndarray, "recipes recipes"],
-    *,
-    draws: int,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, "draws recipes"]:
-    """True scores given the observed ones: means ~ N(truth, covariance), truth ~ N(m, t^2), m and t unknown.
-
-    m has a flat prior; t a flat one up to five times the standard deviation of the observed means, on a
-    grid (Gelman et al., Bayesian Data Analysis, section 5.4). Selecting the best afterwards needs no
-    further correction: a posterior does not know who looked.
-    """
-    spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
-    if spread == 0:
-        return np.repeat(means[None], draws, axis=0)
-    values, basis = np.linalg.eigh(covariance)
-    values = np.maximum(values, 0.0)
-    observed, ones = basis.T @ means, basis.T @ np.ones(len(means))
-    between = (_GRID * spread) ** 2
-    total = between[:, None] + values  # (grid, recipes): variance of each eigencoordinate
-    precision = (ones**2 / total).sum(axis=1)  # of m
-    centre = (ones * observed / total).sum(axis=1) / precision
-    residual = observed - centre[:, None] * ones
-    log_posterior = -0.5 * (np.log(total).sum(axis=1) + np.log(precision) + (residual**2 / total).sum(axis=1))
-    weight = np.exp(log_posterior - log_posterior.max())
-    at = rng.choice(len(_GRID), size=draws, p=weight / weight.sum())
-    middle = centre[at] + rng.standard_normal(draws) / np.sqrt(precision[at])
-    kept = (between[:, None] / total)[at]  # how much of an observation is believed
-    location = kept * observed + (1 - kept) * middle[:, None] * ones
-    return (location + rng.standard_normal((draws, len(means))) * np.sqrt(kept * values)) @ basis.T

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from rbridge.rank.best import Selection, select
 from rbridge.rank.bootstrap import mean_covariance, resample_means
 from rbridge.rank.components import Components, components
+from rbridge.rank.posterior import mean_noise
 from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, seed_noise
 
@@ -138,7 +139,13 @@ def rank_recipes(
     sign = 1.0 if lower_is_better else -1.0
     better = told_better(sign * means, sign * drawn, covariance, level=level)
     chosen = select(
-        sign * means, sign * drawn, covariance, seeds_known=noise is not None, rng=rng, level=level
+        sign * means,
+        sign * drawn,
+        covariance,
+        mean_noise(replicates, noise),
+        seeds_known=noise is not None,
+        rng=rng,
+        level=level,
     )
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     rows = [

@@ -37,6 +37,9 @@ class SeedNoise:
         shared: variance of a seed's effect on all recipes alike, which differences do not have; 0 without
             blocks.
         blocks: whether common seeds are used as blocks.
+        squares: of the seeds around their recipe, what is shared taken out.
+        own_freedom: degrees of freedom of each such sum.
+        pilot: seed noise known from elsewhere, or None.
     """
 
     variance: Float[np.ndarray, " recipes"]
@@ -44,6 +47,9 @@ class SeedNoise:
     prior_freedom: float
     shared: float
     blocks: bool
+    squares: Float[np.ndarray, " recipes"]
+    own_freedom: Float[np.ndarray, " recipes"]
+    pilot: Pilot | None
 
     @property
     def pooled(self) -> bool:
@@ -150,7 +156,16 @@ def _moderated(
         prior, prior_freedom = scaled_f_prior(variance.tolist(), freedom[own].tolist(), pooled)
     if math.isinf(prior_freedom):
         num = len(squares)
-        return SeedNoise(np.full(num, pooled), np.full(num, total), math.inf, shared, blocks)
+        return SeedNoise(
+            variance=np.full(num, pooled),
+            freedom=np.full(num, total),
+            prior_freedom=math.inf,
+            shared=shared,
+            blocks=blocks,
+            squares=squares,
+            own_freedom=freedom,
+            pilot=pilot,
+        )
     return SeedNoise(
         variance=(prior_freedom * prior + squares) / (prior_freedom + freedom),
         # Never more than the whole pool holds.
@@ -158,6 +173,9 @@ def _moderated(
         prior_freedom=prior_freedom,
         shared=shared,
         blocks=blocks,
+        squares=squares,
+        own_freedom=freedom,
+        pilot=pilot,
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rbridge import __version__
+from rbridge.answers.combined import Combined
+from rbridge.answers.declared import Status, exploratory
 from rbridge.answers.rank import RankedGroup
 from rbridge.report.comparison import ComparisonRow, ComparisonSection, comparison_sections
 from rbridge.report.head import Head, head
 from rbridge.report.heatmap import HeatMap, without_text
 from rbridge.report.provenance import Provenance, provenance
-from rbridge.report.rankings import RankingSection, ranking_section
+from rbridge.report.rankings import RankingSection, combined_section, ranking_section
 from rbridge.report.scatter import RecordedTargets, ScatterSection, scatter_section
 from rbridge.report.scores import ScoreTable, materials, read_scores, score_tables
 from rbridge.report.study_part import StudyPart
@@ -41,6 +43,8 @@ def build_page(
     title: str,
     now: str,
     groups: Sequence[RankedGroup] = (),
+    combined: Sequence[Combined] = (),
+    statuses: Sequence[Status] = (),
     comparison: Sequence[ComparisonRow] = (),
     runs: Sequence[Run] = (),
     bundles: Sequence[Bundle] = (),
@@ -56,6 +60,9 @@ def build_page(
         title: of the page.
         now: its date, as text: nothing here looks at a clock.
         groups: rankings, with their targets where there are any.
+        combined: rankings over several benchmarks, which follow the single ones.
+        statuses: of each group, declared or exploratory; none: all are exploratory, and the metrics side by
+            side are those looked at.
         comparison: metrics side by side; the first of kind ``score`` is on trial.
         runs: score runs; their tokens are read one run at a time.
         bundles: the traces that the runs scored, for names and weight models.
@@ -68,11 +75,17 @@ def build_page(
     scores = [read_scores(run, bundles) for run in runs]
     compared = comparison_sections(comparison)
     scatters = [scatter_section(group, recorded_targets) for group in groups]
+    looked = [status.num_metrics for status in statuses] or [len({row.name for row in comparison})]
+    unnamed = exploratory(max(1, *looked))
+    standings = [status.text for status in statuses] or [unnamed for _ in groups]
     return Page(
         title=title,
         version=__version__,
         head=head(groups, compared, materials(scores)),
-        rankings=tuple(ranking_section(group) for group in groups),
+        rankings=(
+            *(ranking_section(group, standing) for group, standing in zip(groups, standings, strict=True)),
+            *(combined_section(one, unnamed) for one in combined),
+        ),
         recipes=tuple((recipes or {}).items()),
         scatters=tuple(section for section in scatters if section is not None),
         comparisons=compared,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rbridge.answers.combined import Combined
 from rbridge.answers.rank import RankedGroup
 from rbridge.metric import metric_named
-from rbridge.rank import RankedRecipe
+from rbridge.rank import LeftOut, RankedRecipe
+from rbridge.rank.combine import RULE
 from rbridge.report.text import NONE, digits_for, direction, grouped, listed, percent, plural, span_text
 
 
@@ -47,6 +49,7 @@ class RankingSection:
         verdict: one sentence.
         footnotes: what the figures rest on.
         digits: decimals of value and interval.
+        standing: "declared" or "exploratory", and how many metrics were looked at.
     """
 
     title: str
@@ -61,6 +64,7 @@ class RankingSection:
     verdict: str
     footnotes: tuple[str, ...]
     digits: int
+    standing: str
 
     @property
     def direction(self) -> str:
@@ -68,8 +72,8 @@ class RankingSection:
         return direction(lower=self.lower_is_better)
 
 
-def ranking_section(group: RankedGroup) -> RankingSection:
-    """A ranking as the page shows it."""
+def ranking_section(group: RankedGroup, standing: str) -> RankingSection:
+    """A ranking as the page shows it, with what ``answers.declared.status`` says of it."""
     ranking = group.ranking
     known = metric_named(group.proxy)
     return RankingSection(
@@ -85,7 +89,27 @@ def ranking_section(group: RankedGroup) -> RankingSection:
         verdict=ranking_verdict(group),
         footnotes=tuple(_footnotes(group)),
         digits=digits_for([row.value for row in ranking.order], [row.interval for row in ranking.order]),
+        standing=f"{standing[:1].upper()}{standing[1:]}.",
     )
+
+
+def combined_section(one: Combined, standing: str) -> RankingSection:
+    """Several benchmarks in one ranking, with the rule, and who leads without each of them."""
+    section = ranking_section(one.ranked, standing)
+    rest = "" if not one.ranked.group else f", {group_title(one.ranked.group)}"
+    return replace(
+        section,
+        title=f"{', '.join(one.benchmarks)} together{rest}",
+        proxy=f"mean z-score of {section.proxy}",
+        unit="standard deviations over recipes",
+        meaning="",
+        footnotes=(f"Rule: {RULE}.", *section.footnotes, *map(_without, one.left_out)),
+    )
+
+
+def _without(left: LeftOut) -> str:
+    tau = "no tau" if left.kendall_tau is None else f"Kendall tau {left.kendall_tau:.2f} with all (null 0)"
+    return f"Without {left.benchmark}: {left.best} leads{' instead' if left.changed_best else ''}; {tau}."
 
 
 def group_title(group: Mapping[str, str]) -> str:

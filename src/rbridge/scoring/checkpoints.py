@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 from transformers.utils import logging as transformers_logging
 
 from rbridge.errors import InputError, RBridgeError
@@ -198,7 +205,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> ProxyTokenizer:
         InputError: it has none, or none that is exact.
     """
     where = checkpoint.name
-    with _load_errors(where, "tokenizer"), _quiet(checkpoint):
+    with load_errors(where, "tokenizer"), _quiet(checkpoint):
         loaded: Any = AutoTokenizer.from_pretrained(
             *_place(checkpoint), **_gguf(checkpoint), trust_remote_code=False
         )
@@ -220,6 +227,29 @@ def _is_generic(folder: Path) -> bool:
     )
 
 
+def reads_gguf(checkpoint: Checkpoint) -> bool:
+    """Whether transformers knows the architecture of a GGUF file; what else is wrong with it shows on loading."""
+    assert checkpoint.gguf_file is not None
+    if _first_architecture(Path(checkpoint.source) / checkpoint.gguf_file) in GGUF_SUPPORTED_ARCHITECTURES:
+        return True
+    try:  # it knows some by another name; asking it reads the whole vocabulary, some seconds
+        AutoConfig.from_pretrained(*_place(checkpoint), **_gguf(checkpoint))
+    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its reader stumbles over
+        return not (isinstance(error, ValueError) and "is not supported yet" in str(error))
+    return True
+
+
+def _first_architecture(file: Path) -> str | None:
+    """What a GGUF file says first, as its writers do: its architecture; None where it says something else."""
+    key = b"general.architecture"
+    with file.open("rb") as stream:
+        # Magic and counts; the key, behind its length; type and length of its value.
+        start = stream.read(24 + 8 + len(key) + 4 + 8)
+        if start[:4] != b"GGUF" or start[32:-12] != key:
+            return None
+        return stream.read(int.from_bytes(start[-8:], "little")).decode(errors="replace")
+
+
 def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedModel:
     """The checkpoint's model, in evaluation mode on ``device``.
 
@@ -227,7 +257,7 @@ def load_model(checkpoint: Checkpoint, *, dtype: str, device: str) -> LoadedMode
         InputError: it cannot be loaded, weights of it are missing, so that some of its parameters
             would be random, or one of its weights is not finite.
     """
-    with _load_errors(checkpoint.name, "model"), _quiet(checkpoint):
+    with load_errors(checkpoint.name, "model"), _quiet(checkpoint):
         loading: dict[str, Any] = {} if checkpoint.gguf_file else {"use_safetensors": True}
         model, info = AutoModelForCausalLM.from_pretrained(
             *_place(checkpoint),
@@ -300,7 +330,7 @@ def _quiet(checkpoint: Checkpoint) -> contextlib.AbstractContextManager[object]:
 
 
 @contextlib.contextmanager
-def _load_errors(name: str, part: str) -> Generator[None]:
+def load_errors(name: str, part: str) -> Generator[None]:
     """Errors of transformers and safetensors on a damaged or foreign checkpoint as one line each."""
     try:
         yield

@@ -172,17 +172,34 @@ def _losses(server: _Server, form: _Form, item: Encoded) -> Float[np.ndarray, " 
     Raises:
         InputError: a value is missing, impossible, or there are too few or too many.
     """
-    values = form.read(server.complete(item.ids, form.request), item.ids)
+    return scored_losses(
+        form.read(server.complete(item.ids, form.request), item.ids), item, where=server.where
+    )
+
+
+def scored_losses(
+    values: Sequence[float | None] | None, item: Encoded, *, where: str
+) -> Float[np.ndarray, " tokens"]:
+    """-ln p of the scored tokens of one sequence, nats.
+
+    Args:
+        values: the log-probabilities of its tokens, the first token's null among them.
+        item: the sequence.
+        where: for errors.
+
+    Raises:
+        InputError: a value is missing, impossible, or there are too few or too many.
+    """
     if values is None or len(values) != len(item.ids):
         raise InputError(
-            f"{server.where}: {len(item.ids)} prompt tokens went in, values of {len(values or [])} came out; expected "
+            f"{where}: {len(item.ids)} prompt tokens went in, values of {len(values or [])} came out; expected "
             "one each: does the server add a BOS token of its own, or cut long prompts?"
         )
     found = [values[position] for position in item.scored]
     bad = [value for value in found if value is None or not _NEVER < value <= 1e-6]
     if bad:
         raise InputError(
-            f"{server.where}: gives {bad[0]} as the log-probability of a token of {item.key}; expected a number of at "
+            f"{where}: gives {bad[0]} as the log-probability of a token of {item.key}; expected a number of at "
             "most 0 for every token but the first"
         )
     return -np.minimum(np.array(found, dtype=np.float32), np.float32(0.0))

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from rbridge.errors import InputError
-from rbridge.scoring.checkpoints import (
-    Checkpoint,
-    context_length,
-    load_model,
-    load_tokenizer,
-    weight_files,
-    weights_sha256,
-)
+from rbridge.scoring import fetch, llamacpp
+from rbridge.scoring.checkpoints import Checkpoint, context_length, load_model, reads_gguf
 from rbridge.scoring.encode import Encoded
 from rbridge.scoring.engine import HALF_TOLERANCE, TOLERANCE, Engine
-from rbridge.scoring.hub import HubSnapshot, fetch, hub_weights_sha256, look_up
-from rbridge.scoring.source import Losses, Ready, Source
-from rbridge.store import remote
+from rbridge.scoring.source import CROWD_TOKENS, Losses, Ready, Source
+from rbridge.scoring.tokenizer_files import Tokenizers
 
 ENGINE = "transformers"
-
-# What is read of a checkpoint's files.
-_READ = (".json", ".safetensors", ".model", ".txt", ".jinja")
+# What else ``prepare`` may be told of GGUF files.
+AUTO, LLAMACPP = "auto", "llamacpp"
 
 # Names of the two numbers that say how many experts there are and how many a token uses.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
@@ -47,6 +34,8 @@ def prepare(
     device: str,
     batch_tokens: int,
     keep_downloads: bool,
+    tokenizers: Tokenizers,
+    gguf: str = AUTO,
 ) -> Ready:
     """Bring a checkpoint's files to this machine and identify its weights; may run in a thread.
 
@@ -57,95 +46,28 @@ def prepare(
         device: a torch device.
         batch_tokens: padded tokens a batch.
         keep_downloads: leave what was fetched from the hub in its cache.
+        tokenizers: those of the checkpoints before.
+        gguf: what runs GGUF files: ``transformers``, ``llamacpp``, or ``auto``: transformers where it reads
+            the file's architecture, else llama.cpp.
 
     Raises:
         InputError: it cannot be had, or is half there.
+        MissingExtra: it needs llama.cpp, which is not installed.
     """
 
-    def ready(at: Checkpoint, sha256: str, release: Callable[[], None] = _nothing) -> Ready:
+    def ready(at: Checkpoint, sha256: str) -> Ready:
+        if gguf == LLAMACPP or (gguf == AUTO and at.gguf_file is not None and not reads_gguf(at)):
+            return llamacpp.ready(at, sha256, dtype=dtype, device=device)
         return Ready(
             weights_sha256=sha256,
             engine=ENGINE,
-            tokenizer=lambda: load_tokenizer(at),
+            tokenizer=lambda: tokenizers.load(at),
             open=lambda: open_source(at, dtype=dtype, device=device, batch_tokens=batch_tokens),
+            load=lambda: load_model(at, dtype=dtype, device=device),
             open_float32=lambda: open_source(at, dtype="float32", device=device, batch_tokens=batch_tokens),
-            release=release,
         )
 
-    release: Callable[[], None] = _nothing
-    if remote.is_remote(checkpoint.source):
-        folder = Path(tempfile.mkdtemp(prefix="rbridge-"))
-        release = partial(shutil.rmtree, folder, ignore_errors=True)
-        try:
-            remote.fetch_files(checkpoint.source, folder, _READ)
-        except BaseException:
-            release()
-            raise
-        checkpoint = replace(checkpoint, source=str(folder))
-    elif checkpoint.gguf_file is None and checkpoint.local is None:
-        snapshot = look_up(checkpoint.source, checkpoint.revision)
-        sha256 = hub_weights_sha256(snapshot)
-        known = None if sha256 is None else ready(_at(checkpoint, snapshot), sha256)
-        if known is not None and is_finished(known):
-            return known
-        snapshot = fetch(snapshot)
-        checkpoint = _at(checkpoint, snapshot)
-        release = _nothing if keep_downloads else snapshot.delete
-    sha256, check = identify(checkpoint)
-    return replace(ready(checkpoint, sha256, release), check_unchanged=check)
-
-
-def _nothing() -> None:
-    """What is to be given back of a checkpoint that was on this machine."""
-
-
-def _at(checkpoint: Checkpoint, snapshot: HubSnapshot) -> Checkpoint:
-    return replace(checkpoint, source=str(snapshot.folder))
-
-
-def identify(checkpoint: Checkpoint) -> tuple[str, Callable[[], None]]:
-    """Hash of a local checkpoint's weights, and a check that its files are still the same.
-
-    Raises:
-        InputError: the files are missing, or changed while they were read.
-    """
-    try:
-        files = _files(checkpoint)
-        before = _signature(files)
-        sha256 = weights_sha256(checkpoint)
-    except OSError as error:
-        raise InputError(
-            f"{checkpoint.name}: vanished while it was read ({error.strerror}: {error.filename})"
-        ) from None
-
-    def check() -> None:
-        # A file that is gone is still whole for whoever has it open; another in its place is not it.
-        now = _signature(files)
-        changed = [name for name, state in before.items() if now.get(name, state) != state]
-        if changed:
-            raise InputError(
-                f"{checkpoint.name}: {changed[0]} changed while it was being scored; nothing of it is kept: "
-                "score it again when its writer is done"
-            )
-
-    check()
-    return sha256, check
-
-
-def _files(checkpoint: Checkpoint) -> list[Path]:
-    folder = Path(checkpoint.source)
-    return [folder / checkpoint.gguf_file] if checkpoint.gguf_file else weight_files(folder)
-
-
-def _signature(files: Sequence[Path]) -> dict[str, tuple[int, int, int]]:
-    found = {}
-    for file in files:
-        try:
-            state = file.stat()
-        except FileNotFoundError:
-            continue
-        found[file.name] = (state.st_ino, state.st_size, state.st_mtime_ns)
-    return found
+    return fetch.prepare(checkpoint, is_finished, ready=ready, keep_downloads=keep_downloads)
 
 
 def open_source(checkpoint: Checkpoint, *, dtype: str, device: str, batch_tokens: int) -> Source:
@@ -180,6 +102,7 @@ def model_source(model: PreTrainedModel, *, name: str, batch_tokens: int) -> Sou
         statistics=engine.statistics,
         reference=partial(plain_losses, model),
         max_probe_difference=engine.max_probe_difference,
+        crowd_tokens=engine.token_budget(batch_tokens) if _has_experts(model) else CROWD_TOKENS,
         ways=engine.ways,
     )
 
@@ -195,6 +118,10 @@ def plain_losses(model: PreTrainedModel, items: Sequence[Encoded]) -> Losses:
         at_N = torch.tensor(item.scored, device=device)
         found.append(-logprobs_TV[at_N - 1, ids_T[at_N]].cpu().numpy().astype(np.float32))
     return found
+
+
+def _has_experts(model: PreTrainedModel) -> bool:
+    return any("expert" in name for name, _ in model.named_parameters())
 
 
 def active_parameters(model: PreTrainedModel) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -21,8 +22,8 @@ Losses = list[Float[np.ndarray, " _"]]
 
 # Lengths of the made-up sequences of the self-test.
 _LONG, _SHORT = 24, 11
-# Copies of one sequence in a batch: experts that are all wanted at once overflow, if they have a capacity.
-_CROWD = 8
+# Tokens of a batch that holds one sequence many times, for a model without experts.
+CROWD_TOKENS = 8 * _LONG
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Source:
             cannot be had.
         reference: the same losses in a plainer, slower way, or None where there is none.
         max_probe_difference: what was found between batch shapes before ``prove``.
+        crowd_tokens: tokens of a batch in which the self-test crowds copies of one sequence; those of a
+            full batch where there are experts: a capacity shows when all copies want the same ones.
         ways: how the model is run, for the run's manifest.
     """
 
@@ -61,6 +64,7 @@ class Source:
     ) = None
     reference: Callable[[Sequence[Encoded]], Losses] | None = None
     max_probe_difference: float = 0.0
+    crowd_tokens: int = CROWD_TOKENS
     ways: Mapping[str, str | int] = field(default_factory=dict)
 
 
@@ -73,6 +77,7 @@ class Ready:
         engine: what computes; part of the run's key.
         tokenizer: loads the tokenizer.
         open: loads the model.
+        load: loads it as it is, for other uses than losses; None where it is not here.
         open_float32: loads it in float32, where it is here and is run in less; else None.
         check_unchanged: raises ``InputError`` where the weights are no longer those identified.
         release: gives back what was fetched for this checkpoint alone.
@@ -82,6 +87,7 @@ class Ready:
     engine: str
     tokenizer: Callable[[], ProxyTokenizer]
     open: Callable[[], Source]
+    load: Callable[[], Any] | None = None
     open_float32: Callable[[], Source] | None = None
     check_unchanged: Callable[[], None] = lambda: None
     release: Callable[[], None] = lambda: None
@@ -111,12 +117,11 @@ def prove(source: Source) -> float:
             )
     _refuse_shift(source, long, whole)
     alone = _values(source, [short])[0]
-    # Mixtures of experts with a capacity drop tokens only where many sequences want the same expert.
-    crowd = [*[long] * _CROWD, short]
+    copies = max(1, source.crowd_tokens // _LONG)
     apart = max(
         _apart(_values(source, [short, long]), [alone, whole]),
         _apart(_values(source, [long, short]), [whole, alone]),
-        _apart(_values(source, crowd), [*[whole] * _CROWD, alone]),
+        _apart(_values(source, [*[long] * copies, short]), [*[whole] * copies, alone]),
     )
     if apart > source.tolerance:
         raise InputError(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import tokenizers
@@ -17,19 +16,22 @@ import transformers
 from jaxtyping import Float
 
 from rbridge import __version__
-from rbridge.benchmarks import fingerprint, read_key, resolve_questions
+from rbridge.benchmarks import resolve_questions
 from rbridge.errors import InputError, RBridgeError
-from rbridge.records import Labels, ScoredTrace, Skip, TokenScores, TokenStatistics, Trace, TraceKey
+from rbridge.records import Labels, ScoredTrace, TokenScores, TokenStatistics, TraceKey
 from rbridge.scoring import hf
 from rbridge.scoring.ahead import prepared, prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
-from rbridge.scoring.encode import Encoded, cut_windows, encode_trace, prompts
+from rbridge.scoring.encode import Encoded, prompts
+from rbridge.scoring.encodings import Encodings
 from rbridge.scoring.names import ParsedLabels, with_parsed
 from rbridge.scoring.precision import half_error, sample
-from rbridge.scoring.readings import Reader, Wanted, read_further
+from rbridge.scoring.readings import Reader, read_further
+from rbridge.scoring.settings import ScoreSettings, question_key, select_traces
 from rbridge.scoring.source import Ready, Source, prove
 from rbridge.scoring.tokenizer import ProxyTokenizer
-from rbridge.scoring.windows import Window, join_parts
+from rbridge.scoring.tokenizer_files import Tokenizers
+from rbridge.scoring.windows import join_parts, whole_key
 from rbridge.store.bundles import Bundle
 from rbridge.store.files import sha256_json
 from rbridge.store.runs import FORMAT_VERSION, HalfError, Run, RunManifest, RunStore, skip_rows
@@ -39,41 +41,6 @@ Prepare = Callable[[Checkpoint, Callable[[Ready], bool]], Ready]
 
 # Seconds between two writes of what a running checkpoint has given so far.
 _KEEP_EVERY = 5.0
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """How checkpoints are scored; what changes numbers goes into every run's key.
-
-    Attributes:
-        shots: worked examples before each question.
-        benchmarks: names to score, or empty for all.
-        voices: voices to score, or empty for all.
-        limit: traces a benchmark, the first of the bundle, or None for all.
-        questions: where questions come from (see ``rbridge.benchmarks``).
-        question_key: file of the key that question hashes are salted with, where they are.
-        dtype: of weights and activations; the log-softmax is float32 always.
-        device: a torch device, or None for the GPU where there is one.
-        batch_tokens: tokens a batch.
-        token_statistics: keep rank, entropy and margins of every prediction too.
-        window: read longer traces in such windows, or None: then what does not fit is skipped.
-        further: readings beyond the traces themselves; they change no score.
-        keep_downloads: leave what was fetched from the hub in its cache.
-    """
-
-    shots: int = 5
-    benchmarks: tuple[str, ...] = ()
-    voices: tuple[str, ...] = ()
-    limit: int | None = None
-    questions: str = "auto"
-    question_key: Path | None = None
-    dtype: str = "float32"
-    device: str | None = None
-    batch_tokens: int = 4096
-    window: Window | None = None
-    further: Wanted = field(default_factory=Wanted)
-    keep_downloads: bool = True
-    token_statistics: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,30 +57,6 @@ class Sweep:
 
     runs: tuple[Run, ...]
     failures: tuple[Failure, ...]
-
-
-def select_traces(bundle: Bundle, settings: ScoreSettings) -> tuple[Trace, ...]:
-    """The bundle's traces that the settings ask for, in its order.
-
-    Raises:
-        InputError: a benchmark or voice that the bundle has no trace of.
-    """
-    bundle.check_voices(settings.voices)
-    unknown = [name for name in settings.benchmarks if name not in bundle.manifest.counts]
-    if unknown:
-        raise InputError(
-            f"{bundle.path}: holds no trace of {unknown[0]!r}; it has {', '.join(sorted(bundle.manifest.counts))}"
-        )
-    taken: dict[tuple[str, str], int] = {}
-    selected = []
-    for trace in bundle.traces:
-        group = (trace.key.benchmark, trace.key.voice)
-        taken[group] = taken.get(group, 0) + 1
-        wanted = not settings.benchmarks or trace.key.benchmark in settings.benchmarks
-        heard = not settings.voices or trace.key.voice in settings.voices
-        if wanted and heard and (settings.limit is None or taken[group] <= settings.limit):
-            selected.append(trace)
-    return tuple(selected)
 
 
 def sweep(
@@ -147,12 +90,37 @@ def sweep(
     Raises:
         InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
     """
+    jobs = make_jobs(bundle, store, settings, progress)
+    return run_jobs(jobs, checkpoints, labels=labels, prepare=prepare, finished=finished)
+
+
+def make_jobs(
+    bundle: Bundle, store: RunStore, settings: ScoreSettings, progress: Callable[[str], None] = lambda _: None
+) -> Jobs:
+    """What all checkpoints of a sweep share: the traces with their questions, the store.
+
+    Raises:
+        InputError: the traces' questions cannot be had, or the settings do not fit the bundle.
+    """
     key = question_key(bundle, settings)
     resolved = resolve_questions(select_traces(bundle, settings), settings.questions, key=key)
     # Refuses worked examples that do not exist before any model is loaded.
     read = [[str(trace.key), prompts(trace, settings.shots)] for trace in resolved.traces]
     readings = sha256_json(read if settings.window is None else [*read, asdict(settings.window)])
-    jobs = _Jobs(bundle, resolved.traces, resolved.sources, readings, settings, store, progress)
+    encodings = Encodings(resolved.traces, settings.shots, settings.window)
+    return Jobs(bundle, encodings, resolved.sources, readings, settings, store, progress)
+
+
+def run_jobs(
+    jobs: Jobs,
+    checkpoints: Iterable[Checkpoint],
+    *,
+    labels: Mapping[str, Labels] | None = None,
+    prepare: Prepare | None = None,
+    finished: Callable[[Run], None] = lambda _: None,
+) -> Sweep:
+    """``sweep`` with what its checkpoints share made before."""
+    settings, progress = jobs.settings, jobs.progress
     prepare = prepare or transformers_prepare(settings, settings.dtype)
     runs: list[Run] = []
     failures: list[Failure] = []
@@ -160,9 +128,9 @@ def sweep(
     total = f"/{len(checkpoints)}" if isinstance(checkpoints, Sequence) else ""
     stream = (prepared_ahead if listed else prepared)(checkpoints, jobs.preparing(prepare))
     for number, (checkpoint, ready) in enumerate(stream, start=1):
-        progress(f"[{number}{total}] {checkpoint.name}")
+        progress(f"[{number}{total}] {checkpoint.name}{_run_by(checkpoint, ready)}")
         try:
-            run = jobs.run(checkpoint, ready, _labels(checkpoint, labels or {}))
+            run = jobs.run(checkpoint, ready, labels_of(checkpoint, labels or {}))
             if settings.further.anything:
                 jobs.read_further(checkpoint, run)
         except RBridgeError as error:
@@ -175,31 +143,21 @@ def sweep(
     return Sweep(tuple(runs), tuple(failures))
 
 
-def question_key(bundle: Bundle, settings: ScoreSettings) -> bytes | None:
-    """The key that the bundle's question hashes are salted with, or None where none was given."""
-    if settings.question_key is None:
-        return None
-    key = read_key(settings.question_key)
-    if bundle.manifest.question_key not in (None, fingerprint(key)):
-        raise InputError(
-            f"{settings.question_key}: not the key of {bundle.path} (fingerprint {fingerprint(key)}, expected "
-            f"{bundle.manifest.question_key}): give the key file that the bundle was made with"
-        )
-    return key
-
-
-def transformers_prepare(settings: ScoreSettings, dtype: str) -> Prepare:
-    """What makes a folder, a hub name or a GGUF file ready for transformers."""
+def transformers_prepare(settings: ScoreSettings, dtype: str, gguf: str = hf.AUTO) -> Prepare:
+    """What makes a folder, a hub name or a GGUF file ready for transformers; see ``hf.prepare`` for ``gguf``."""
     return partial(
         hf.prepare,
+        gguf=gguf,
         dtype=dtype,
         device=settings.device or _best_device(),
         batch_tokens=settings.batch_tokens,
         keep_downloads=settings.keep_downloads or settings.further.anything,  # these read it once more
+        tokenizers=Tokenizers(),
     )
 
 
-def _labels(checkpoint: Checkpoint, given: Mapping[str, Labels]) -> ParsedLabels:
+def labels_of(checkpoint: Checkpoint, given: Mapping[str, Labels]) -> ParsedLabels:
+    """What is said of a checkpoint: given labels, else its own, else what its name tells."""
     return with_parsed(given.get(checkpoint.name, checkpoint.labels), checkpoint.name)
 
 
@@ -218,12 +176,28 @@ def _shortcomings(run: Run) -> list[Failure]:
     return [Failure(name, f"{name}: {reason}the first: {first.benchmark}/{first.problem_id}: {first.reason}")]
 
 
+def _run_by(checkpoint: Checkpoint, ready: Ready | RBridgeError) -> str:
+    """What runs a checkpoint, where it is not transformers or might not have been: a GGUF file has two readers."""
+    if isinstance(ready, RBridgeError) or (ready.engine == hf.ENGINE and checkpoint.gguf_file is None):
+        return ""
+    return f" ({ready.engine})"
+
+
 @dataclass(frozen=True)
-class _Jobs:
+class Some:
+    """A checkpoint's scores so far: the key of its run, its tokenizer, traces."""
+
+    key: str
+    tokenizer_sha256: str
+    scored: tuple[ScoredTrace, ...]
+
+
+@dataclass(frozen=True)
+class Jobs:
     """Checkpoints on one bundle, one after the other."""
 
     bundle: Bundle
-    traces: Sequence[Trace]
+    encodings: Encodings
     question_sources: Mapping[str, str]
     readings_sha256: str
     settings: ScoreSettings
@@ -262,6 +236,27 @@ class _Jobs:
             else self.store.relabel(done, labels.labels, labels.parsed)
         )
 
+    def some(self, checkpoint: Checkpoint, ready: Ready | RBridgeError, wanted: Collection[TraceKey]) -> Some:
+        """Scores of some of the traces, kept as those of an unfinished run: a later sweep completes it."""
+        if isinstance(ready, RBridgeError):
+            raise ready
+        try:
+            tokenizer = ready.tokenizer()
+            key = self._key(checkpoint, ready, tokenizer)
+            done = self.store.finished(key, checkpoint.name)
+            if done is not None:
+                return Some(key, tokenizer.sha256, done.stored())
+            source = ready.open()
+            prove(source)
+            encoded, _ = self.encodings.of(tokenizer, source.context_length)
+            _refuse_unknown_ids(checkpoint, source, encoded)
+            chosen = [item for item in encoded if whole_key(item.key) in wanted]
+            parts = self._score(key, ready, source, chosen)
+            ready.check_unchanged()
+            return Some(key, tokenizer.sha256, tuple(join_parts(parts)))
+        finally:
+            ready.release()
+
     def read_further(self, checkpoint: Checkpoint, run: Run) -> None:
         """The further readings that are asked for, beside the finished run."""
         reader = Reader(
@@ -274,7 +269,7 @@ class _Jobs:
         read_further(
             run,
             reader,
-            self.traces,
+            self.encodings.traces,
             self.settings.further,
             questions=self.settings.questions,
             progress=self.progress,
@@ -286,13 +281,8 @@ class _Jobs:
         started = time.monotonic()
         source = ready.open()
         difference = prove(source)
-        encoded, skips = self._encode(tokenizer, source)
-        highest = max((max(item.ids) for item in encoded), default=0)
-        if highest >= source.vocabulary:
-            raise InputError(
-                f"{checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
-                f"{source.vocabulary}; is the tokenizer another model's?"
-            )
+        encoded, skips = self.encodings.of(tokenizer, source.context_length)
+        _refuse_unknown_ids(checkpoint, source, encoded)
         parts = self._score(key, ready, source, encoded)
         ready.check_unchanged()
         scored = join_parts(parts)
@@ -316,11 +306,11 @@ class _Jobs:
             prefix_ids=tokenizer.prefix_ids,
             bundle=str(self.bundle.path),
             bundle_sha256=self.bundle.manifest.content_sha256,
-            weight_sources=sorted({trace.weight_source or "none" for trace in self.traces}),
+            weight_sources=sorted({trace.weight_source or "none" for trace in self.encodings.traces}),
             question_sources=dict(self.question_sources),
             shots=self.settings.shots,
             limit=self.settings.limit,
-            benchmarks=sorted({trace.key.benchmark for trace in self.traces}),
+            benchmarks=sorted({trace.key.benchmark for trace in self.encodings.traces}),
             num_scored=len(scored),
             skipped=skip_rows(skips),
             versions=_versions(),
@@ -362,23 +352,6 @@ class _Jobs:
             }
         )
 
-    def _encode(self, tokenizer: ProxyTokenizer, source: Source) -> tuple[list[Encoded], list[Skip]]:
-        encoded: list[Encoded] = []
-        skips: list[Skip] = []
-        for trace in self.traces:
-            found = encode_trace(
-                trace,
-                tokenizer,
-                shots=self.settings.shots,
-                context_length=source.context_length,
-                window=self.settings.window,
-            )
-            if isinstance(found, Skip):
-                skips.append(found)
-            else:
-                encoded.extend(cut_windows(found))
-        return encoded, skips
-
     def _score(self, key: str, ready: Ready, source: Source, encoded: Sequence[Encoded]) -> list[ScoredTrace]:
         """Losses of every trace, batch by batch; what an interrupted run left is not run again."""
         kept = {scored.key: scored for scored in self.store.partial(key)}
@@ -388,11 +361,11 @@ class _Jobs:
         last = time.monotonic()
         try:
             for items in source.batches(encoded):
-                if all(item.key in kept for item in items):
+                missing = [item for item in items if item.key not in kept]
+                if not missing:
                     continue
-                fresh.extend(
-                    as_scored(item, *one) for item, one in zip(items, self._read(source, items), strict=True)
-                )
+                read = zip(missing, self._read(source, missing), strict=True)
+                fresh.extend(as_scored(item, *one) for item, one in read)
                 if time.monotonic() - last > _KEEP_EVERY:
                     self._keep(key, ready, fresh, kept)
                     self.progress(f"  {len(kept)} of {len(encoded)} traces")
@@ -419,6 +392,15 @@ class _Jobs:
             self.store.append(key, fresh)
             kept |= {scored.key: scored for scored in fresh}
             fresh.clear()
+
+
+def _refuse_unknown_ids(checkpoint: Checkpoint, source: Source, encoded: Sequence[Encoded]) -> None:
+    highest = max((max(item.ids) for item in encoded), default=0)
+    if highest >= source.vocabulary:
+        raise InputError(
+            f"{checkpoint.name}: its tokenizer gives id {highest}, its model knows ids below "
+            f"{source.vocabulary}; is the tokenizer another model's?"
+        )
 
 
 def as_scored(

@@ -53,7 +53,8 @@ class ProxyTokenizer:
         self._backend.encode_special_tokens = True
         self._spelling = _spelling(json.loads(definition))
         added = self._backend.get_added_tokens_decoder()
-        self._added = {index: token.content.encode() for index, token in added.items()}
+        # What has been spelled so far; added tokens are written as they are.
+        self._spelled = {index: token.content.encode() for index, token in added.items()}
         self._control = {index for index, token in added.items() if token.special}
 
     def encode(self, text: str) -> list[int]:
@@ -98,11 +99,12 @@ class ProxyTokenizer:
         return not (byte_level and spell_token(normalised, Spelling.BYTE_LEVEL) == text.encode())
 
     def _spell_one(self, index: int) -> bytes:
-        if index in self._added:
-            return self._added[index]
-        token = self._backend.id_to_token(index)
-        assert token is not None  # the id came from this vocabulary
-        return spell_token(token, self._spelling)
+        spelled = self._spelled.get(index)
+        if spelled is None:
+            token = self._backend.id_to_token(index)
+            assert token is not None  # the id came from this vocabulary
+            spelled = self._spelled[index] = spell_token(token, self._spelling)
+        return spelled
 
 
 def _without_control_pieces(definition: str) -> str:

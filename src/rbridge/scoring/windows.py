@@ -84,6 +84,11 @@ def part_key(key: TraceKey, number: int) -> TraceKey:
     return dataclasses.replace(key, voice=f"{key.voice}\x1fwindow {number}")
 
 
+def whole_key(key: TraceKey) -> TraceKey:
+    """The trace that a part is of, or the trace itself."""
+    return dataclasses.replace(key, voice=_PART.sub("", key.voice))
+
+
 def join_parts(scored: Sequence[ScoredTrace]) -> list[ScoredTrace]:
     """Traces whose parts were scored one by one, whole again; others as they are.
 
@@ -92,7 +97,7 @@ def join_parts(scored: Sequence[ScoredTrace]) -> list[ScoredTrace]:
     """
     joined: dict[TraceKey, list[ScoredTrace]] = {}
     for one in scored:
-        key = dataclasses.replace(one.key, voice=_PART.sub("", one.key.voice))
+        key = whole_key(one.key)
         joined.setdefault(key, []).append(one)
     return [parts[0] if len(parts) == 1 else _joined(key, parts) for key, parts in joined.items()]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from rbridge.errors import InputError
 from rbridge.store.files import new_folder
-from rbridge.store.runs import Run, RunStore, read_runs
+from rbridge.store.runs import Run, RunStore
+from rbridge.store.settled import read_whole_runs
 
 # Nats a token by which two machines may differ on one run, in float32 and in half precision.
 _TOLERANCE = {"float32": 5e-5}
@@ -44,7 +45,7 @@ def merge_runs(sources: Sequence[Path], target: Path) -> Merged:
     store = RunStore(target)
     copied: list[Run] = []
     present = 0
-    for run in [run for source in sources for run in read_runs(source)]:
+    for run in [run for source in sources for run in read_whole_runs(source)]:
         there = store.finished(run.manifest.key, run.manifest.checkpoint)
         if there is not None:
             _refuse_other_numbers(run, there)

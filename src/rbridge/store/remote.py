@@ -17,6 +17,11 @@ from rbridge.errors import InputError
 from rbridge.store.files import new_folder
 from rbridge.store.runs import MANIFEST, Run
 
+# What file systems call that which changes with a file's content (s3fs, gcsfs, adlfs, the Hugging Face hub), and,
+# where they have no such thing, the time of its last change.
+_TAGS = ("ETag", "etag", "md5Hash", "generation", "content_md5", "blob_id", "VersionId")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
+
 
 def is_remote(name: str) -> bool:
     """Whether a name is a URL."""
@@ -75,10 +80,55 @@ def fetch_files(url: str, folder: Path, suffixes: Sequence[str] = ("",)) -> None
             system.get_file(name, str(folder / name.rsplit("/", 1)[-1]))
 
 
+def versions(url: str, suffixes: Sequence[str] = ("",)) -> dict[str, str] | None:
+    """What tells each file's present version from any other: its size, and its etag or the like, or its time.
+
+    Args:
+        url: of a folder.
+        suffixes: of the files right below it that count.
+
+    Returns:
+        By file name; None where the file system tells neither of some file: a size alone is no version.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    with _errors(url):
+        system, path = _open(url)
+        listed = [
+            found
+            for found in system.ls(path, detail=True)
+            if found["type"] == "file" and str(found["name"]).endswith(tuple(suffixes))
+        ]
+    told = {str(found["name"]).rsplit("/", 1)[-1]: _version(found) for found in listed}
+    return {name: one for name, one in told.items() if one is not None} if None not in told.values() else None
+
+
+def _version(found: dict[str, Any]) -> str | None:
+    known = [f"{key}={found[key]}" for key in _TAGS if found.get(key)] or [
+        f"{key}={found[key]}" for key in _TIMES if found.get(key)
+    ]
+    return " ".join([f"size={found.get('size')}", *known]) if known else None
+
+
 def mirror(url: str) -> Path:
     """The folder on this machine that stands for a remote store."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "rbridge" / "stores" / sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
+def local_store(out: str) -> Path:
+    """The folder that runs are kept in: that one, or the mirror of a URL with what is finished there.
+
+    Raises:
+        InputError: the place cannot be reached.
+    """
+    if not is_remote(out):
+        return Path(out)
+    root = mirror(out)
+    root.mkdir(parents=True, exist_ok=True)
+    pull_runs(out, root)
+    return root
 
 
 def pull_runs(url: str, root: Path) -> None:

@@ -130,6 +130,22 @@ class Endpoint:
         response = await self._client.chat.completions.with_raw_response.create(**request)
         return response.http_response.content
 
+    async def complete(self, bill: Bill, prompt: str, **options: Any) -> bytes:
+        """One plain completion of a prompt, as its raw body.
+
+        Args:
+            bill: told of each try.
+            prompt: the text that is continued.
+            options: the other fields of the request.
+
+        Raises:
+            openai.OpenAIError: no answer after all tries, an error status, or the cap.
+        """
+        _BILL.set(bill)
+        request: Any = {"prompt": prompt, **options}
+        response = await self._client.completions.with_raw_response.create(**request)
+        return response.http_response.content
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
