@@ -33,6 +33,7 @@ from rbridge.cli.runs import runs
 from rbridge.cli.score import score
 from rbridge.cli.sft import sft
 from rbridge.cli.show import show
+from rbridge.cli.study import study
 from rbridge.cli.targets import targets
 from rbridge.cli.traces import traces
 from rbridge.errors import RBridgeError
@@ -61,6 +62,7 @@ app.command(predict)
 app.command(paper)
 app.command(targets, name="targets")
 app.command(runs, name="runs")
+app.command(study, name="study")
 app.command(recipes, name="recipes")
 app.command(evaluate)
 app.command(export)

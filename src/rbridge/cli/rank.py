@@ -94,7 +94,7 @@ def rank(
     from rbridge.answers.declared import check_date, status
     from rbridge.answers.evaluations import is_evaluation_metric
     from rbridge.answers.rank import RankQuestion, rank_groups
-    from rbridge.cli.rank_shapes import rank_document
+    from rbridge.answers.rank_document import rank_document
     from rbridge.cli.rank_tables import print_rankings
     from rbridge.store.declarations import read_declaration
     from rbridge.store.evaluations import read_evaluations

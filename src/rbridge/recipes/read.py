@@ -34,8 +34,8 @@ def read_recipes(path: Path) -> RecipeFile:
         found = RecipeFile.model_validate(document)
     except ValidationError as error:
         raise InputError(_first_fault(path, error, lines, document)) from None
-    _check_names(path, found, lines)
-    return _with_absolute_paths(found, path.parent)
+    check_names(path, found, lines)
+    return with_absolute_paths(found, path.parent)
 
 
 def parse_yaml(text: str, path: Path) -> tuple[Any, dict[Place, int]]:
@@ -126,7 +126,12 @@ def _known_keys(place: Place) -> str:
     return "expected none here"
 
 
-def _check_names(path: Path, found: RecipeFile, lines: dict[Place, int]) -> None:
+def check_names(path: Path, found: RecipeFile, lines: dict[Place, int]) -> None:
+    """Check that every name that a recipe uses is there.
+
+    Raises:
+        InputError: it is not, or recipes stand on one another in a ring.
+    """
     for place, name, known, what in _references(found):
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -160,7 +165,7 @@ def _references(found: RecipeFile) -> Iterator[tuple[Place, str, list[str], str]
             yield ("recipes", name, "base", "recipe"), recipe.base.recipe, recipes, "recipe"
 
 
-def _with_absolute_paths(found: RecipeFile, folder: Path) -> RecipeFile:
+def with_absolute_paths(found: RecipeFile, folder: Path) -> RecipeFile:
     """Local paths as seen from the recipe file, so that a run may start anywhere."""
     sources = {}
     for name, source in found.sources.items():

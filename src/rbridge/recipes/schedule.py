@@ -49,6 +49,7 @@ def _factor(schedule: Schedule, step: int, length: int, warmup: float) -> float:
     if schedule.kind == "wsd":
         decay = min(_WSD_DECAY if schedule.decay is None else schedule.decay, 1 - warmup)
     falling = min(round(decay * length), length - rising)
-    left = (length - step) / falling if step >= length - falling else 1.0
+    # A phase of a few steps has none to fall in; the scheduler asks for one step behind the last.
+    left = (length - step) / falling if falling and step >= length - falling else 1.0
     shape = (1 - math.cos(math.pi * left)) / 2 if schedule.kind == "cosine" else left
     return schedule.floor + (1 - schedule.floor) * shape

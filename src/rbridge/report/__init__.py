@@ -6,13 +6,20 @@ from rbridge.report.comparison import ComparisonRow, Gain
 from rbridge.report.heatmap import HeatMap, heat_map
 from rbridge.report.render import render
 from rbridge.report.scatter import RecordedTargets
+from rbridge.report.study_part import ContaminationRow, FitRow, Plan, PlanRow, StudyPart, UnitRow
 
 __all__ = [
     "ComparisonRow",
+    "ContaminationRow",
+    "FitRow",
     "Gain",
     "HeatMap",
     "Page",
+    "Plan",
+    "PlanRow",
     "RecordedTargets",
+    "StudyPart",
+    "UnitRow",
     "build_page",
     "comparison_rows",
     "heat_map",

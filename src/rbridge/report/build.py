@@ -16,6 +16,7 @@ from rbridge.report.provenance import Provenance, provenance
 from rbridge.report.rankings import RankingSection, combined_section, ranking_section
 from rbridge.report.scatter import RecordedTargets, ScatterSection, scatter_section
 from rbridge.report.scores import ScoreTable, materials, read_scores, score_tables
+from rbridge.report.study_part import StudyPart
 from rbridge.store.bundles import Bundle
 from rbridge.store.runs import Run
 
@@ -34,6 +35,7 @@ class Page:
     scores: tuple[ScoreTable, ...]
     heatmaps: tuple[HeatMap, ...]
     provenance: Provenance
+    study: StudyPart | None = None
 
 
 def build_page(
@@ -50,6 +52,7 @@ def build_page(
     recipes: Mapping[str, str] | None = None,
     recorded_targets: RecordedTargets | None = None,
     show_text: bool = True,
+    study: StudyPart | None = None,
 ) -> Page:
     """A page from results that are computed already: nothing is scored or resampled here.
 
@@ -67,6 +70,7 @@ def build_page(
         recipes: what each recipe is, in words, for a reader who does not know their names.
         recorded_targets: where the targets come from, if they were measured earlier.
         show_text: False leaves out every word of traces and questions.
+        study: that the page comes from.
     """
     scores = [read_scores(run, bundles) for run in runs]
     compared = comparison_sections(comparison)
@@ -88,4 +92,5 @@ def build_page(
         scores=score_tables(scores),
         heatmaps=tuple(heatmaps) if show_text else tuple(without_text(heat) for heat in heatmaps),
         provenance=provenance(scores, bundles, recorded=recorded_targets, now=now, show_text=show_text),
+        study=study,
     )

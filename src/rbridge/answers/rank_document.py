@@ -10,9 +10,10 @@ from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.combined import Combined
 from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
-from rbridge.cli.shapes import FORMAT_VERSION
 from rbridge.rank import Agreement, Components, Decisions, Ranking
 from rbridge.rank.combine import RULE
+
+FORMAT_VERSION = 1
 
 
 def rank_document(

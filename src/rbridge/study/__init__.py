@@ -1,0 +1,1 @@
+"""A declared study, run stage by stage: from recipes to a page."""

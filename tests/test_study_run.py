@@ -1,0 +1,185 @@
+"""Studies run with real models: from the file to the page, killed on the way, changed afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rbridge.store.runs import read_runs
+from rbridge.study.bundled import write_bundled
+from tests.commands import rbridge
+from tests.studies import write_study
+
+_SMALL = {"sizes": ["50k"], "seeds": [0, 1], "tokens": "4k", "window": 128, "learning_rate": 0.01}
+
+
+def _shrunken(folder: Path) -> Path:
+    """The bundled two-stage study with three of its recipes, a few thousand tokens, and a fault in one more."""
+    file = write_bundled("two-stage", folder, chars=20_000)
+    study: dict[str, Any] = yaml.safe_load(file.read_text())
+    study["recipes"] = {name: study["recipes"][name] for name in ("right60", "wrong50", "annealed")}
+    study["recipes"]["gone"] = {"phases": [{"mix": {"gone": 1}}]}
+    study["sources"]["gone"] = {"text": "sources/gone.txt"}
+    study["tokenizer"] = {"sources": ["right"], "vocab_size": 300, "sample_chars": 5000}
+    study["proxies"] = _SMALL
+    study["scoring"] = {"limit": 8}
+    study["plan"] |= {"keep": 2, "stage2": {**_SMALL, "sizes": ["100k"], "seeds": [0]}}
+    study["report"] = {"null_bytes": 2000}
+    file.write_text(yaml.safe_dump(study, sort_keys=False))
+    return file
+
+
+def _start(file: Path) -> subprocess.Popen[bytes]:
+    log = (file.parent / "run.log").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", "rbridge", "study", "run", str(file), "--workers", "1"],
+        stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+
+
+def _kill_when(file: Path, line: str, process: subprocess.Popen[bytes]) -> None:
+    """Kill the whole run, workers too, once its log has the line."""
+    log = file.parent / "run.log"
+    seen = 0
+    until = time.monotonic() + 300
+    while line not in log.read_text()[seen:]:
+        assert process.poll() is None, log.read_text()[-2000:]
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shrunken study, killed while it trains and while it scores, then run to its end."""
+    file = _shrunken(tmp_path_factory.mktemp("two-stage") / "study")
+    for line in ("train/50k/wrong50/seed-0: begun", "score/50k/annealed/seed-1: begun"):
+        _kill_when(file, line, _start(file))
+    process = _start(file)
+    assert process.wait(timeout=500) == 1  # one recipe's source is missing
+    return file
+
+
+def test_the_two_stage_search_runs_from_the_file_to_the_page(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its survivors are trained larger, its verdict and its failures stand in status and page."""
+    result = rbridge(capsys, "study", "status", place, "--json")
+    assert result.status == 1
+    units = {unit["id"]: unit for unit in result.document["units"]}
+    assert units["source/gone"]["state"] == "failed"
+    assert "gone.txt: no such file" in units["source/gone"]["reason"]
+    assert units["train/50k/gone/seed-0"]["reason"] == "source/gone failed"
+    plan = json.loads((place.parent / "results/plan.json").read_text())
+    assert len(plan["kept"]) == 2
+    assert plan["not_scored"] == ["gone"]
+    assert plan["kept"] == plan["order"][:2]
+    (left_out,) = set(plan["order"]) - set(plan["kept"])
+    assert units[f"train/100k/{left_out}/seed-0"]["state"] == "left out"
+    large = {run.manifest.labels.recipe for run in read_runs(place.parent / "results/runs")
+             if run.manifest.labels.size == "100k"}  # fmt: skip
+    assert large == set(plan["kept"])
+    rank = json.loads((place.parent / "results/rank.json").read_text())
+    assert {group["group"]["size"] for group in rank["groups"]} == {"50k", "100k"}
+    assert all(group["declaration"]["declared"] for group in rank["groups"])
+    assert rank["verdict"] == result.document["verdict"]
+    page = (place.parent / "results/report.html").read_text()
+    for words in ("two-stage", rank["verdict"].split(" by ")[0], "train the first recipe of stage 2", "source/gone",
+                  "How many recipes to keep after the first stage", "Benchmarks’ texts in the sources"):  # fmt: skip
+        assert words in page
+
+
+def test_after_kills_the_numbers_are_those_of_an_undisturbed_run(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every loss of every model, to the last bit."""
+    other = _shrunken(tmp_path / "study")
+    assert rbridge(capsys, "study", "run", other, "--workers", 1).status == 1
+
+    def losses(file: Path) -> dict[tuple[Any, ...], list[list[float]]]:
+        runs = read_runs(file.parent / "results/runs")
+        return {
+            (run.manifest.labels.recipe, run.manifest.labels.size, run.manifest.labels.seed): [
+                one.tokens.nll.tolist() for one in run.scored()
+            ]
+            for run in runs
+        }
+
+    assert losses(place) == losses(other)
+    assert len(losses(place)) == 3 * 2 + 2
+    assert (place.parent / "results/plan.json").read_text() == (
+        other.parent / "results/plan.json"
+    ).read_text()
+
+
+def test_what_is_mended_is_done_and_nothing_else(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The missing source appears: its recipe is trained and ranked, the others' models are kept."""
+    proxies = place.parent / "results/proxies"
+    before = {file: file.stat().st_mtime_ns for file in proxies.glob("*/*/*/training.json")}
+    (place.parent / "sources/gone.txt").write_text("so 2 + 3 = 5. then add\n" * 3000)
+    result = rbridge(capsys, "study", "run", place, "--workers", 1)
+    assert result.status == 0, result.err[-2000:]
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert (proxies / "gone/50k/seed-1/training.json").exists()
+    assert "gone" in (place.parent / "results/rank.json").read_text()
+
+
+def test_a_declaration_is_not_changed_after_the_first_score(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another margin, once scores exist, is refused."""
+    text = place.read_text()
+    place.write_text(text.replace("margin: 0.01", "margin: 0.2"))
+    try:
+        result = rbridge(capsys, "study", "run", place)
+    finally:
+        place.write_text(text)
+    assert result.status == 1
+    assert "declares margin 0.2" in result.err
+    assert "a declaration comes before the first score" in result.err
+
+
+def test_targets_from_a_table_and_a_recipe_that_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Known targets are held against the score; a leaked source's recipe is not trained; jobs run one by one."""
+    file = write_study(
+        tmp_path,
+        targets={"table": "targets.csv"},
+        contamination={"refuse_above": 0.2},
+        scoring={"limit": 4},
+    )
+    (tmp_path / "targets.csv").write_text(
+        "recipe,benchmark,accuracy\nmostly,tiny,0.7\nsome,tiny,0.4\nothers,tiny,0.2\n"
+    )
+    traces = [json.loads(line) for line in (tmp_path / "traces.jsonl").read_text().splitlines()]
+    leak = "".join(json.dumps({"text": f"{one['question']} A: {one['reasoning']}"}) + "\n" for one in traces)
+    with (tmp_path / "other.jsonl").open("a") as other:
+        other.write(leak)
+    assert rbridge(capsys, "study", "run", file, "--emit", tmp_path / "jobs.jsonl").status == 0
+    statuses = {}
+    for line in (tmp_path / "jobs.jsonl").read_text().splitlines():
+        job = json.loads(line)
+        statuses[job["id"]] = rbridge(capsys, *job["argv"][1:]).status
+    lost = {"recipe/others", "null/others", "train/50k/others/seed-0", "score/50k/others/seed-0"}
+    assert {name for name, status in statuses.items() if status} == lost
+    status = rbridge(capsys, "study", "status", file)
+    assert status.status == 1
+    assert "stand in its source other" in status.out
+    rank = json.loads((tmp_path / "results/rank.json").read_text())
+    (group,) = rank["groups"]
+    assert group["agreement"]["n_recipes"] == 2
+    assert {row["recipe"]: row["target"] for row in group["order"]} == {"mostly": 0.7, "some": 0.4}
+    assert json.loads((tmp_path / "results/fit.json").read_text())["groups"][0]["n"] == 2
+    again = rbridge(capsys, "study", "run", file, "--only", "recipe/mostli")
+    assert "no such unit; did you mean 'recipe/mostly'?" in again.err
