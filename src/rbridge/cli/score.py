@@ -171,7 +171,7 @@ def score(
     from rbridge.errors import InputError
     from rbridge.scoring.readings import Wanted
     from rbridge.scoring.settings import ScoreSettings
-    from rbridge.scoring.settle import Until
+    from rbridge.scoring.verdict import Until
     from rbridge.scoring.windows import Window
     from rbridge.store.labels import parse_columns, read_labels
     from rbridge.store.remote import is_remote, local_store

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rbridge.cli.origins import Origin
     from rbridge.records import Labels
     from rbridge.scoring.settings import ScoreSettings
-    from rbridge.scoring.settle import Until
+    from rbridge.scoring.verdict import Until
     from rbridge.store.bundles import Bundle
 
 
