@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,11 +124,21 @@ def _job_command(script: list[str], tmp_path: Path, env: dict[str, str]) -> list
 
 
 def test_the_slurm_array_scores_its_shard(tmp_path: Path) -> None:
-    """Task 3 of an array numbered 1 to 8 is shard 2 of 8."""
-    env = {"CHECKPOINTS": "/data/ckpt/*", "RUNS": "/data/runs", "SLURM_ARRAY_TASK_ID": "3",
-           "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "8"}  # fmt: skip
-    arguments = _job_command(["bash", str(EXAMPLES / "slurm.sbatch")], tmp_path, env)
-    assert arguments == ["score", "/data/ckpt/*", "--traces", "starter", "-o", "/data/runs", "--shard", "2/8"]
+    """The numbers of --array are the shards, each once; one submitted again alone is the same shard."""
+    script = EXAMPLES / "slurm.sbatch"
+    (array,) = re.findall(r"^#SBATCH --array=(\d+)-(\d+)$", script.read_text(), re.MULTILINE)
+    tasks = range(int(array[0]), int(array[1]) + 1)
+    where = {"CHECKPOINTS": "/data/ckpt/*", "RUNS": "/data/runs"}
+    given = [
+        _job_command(["bash", str(script)], tmp_path, {**where, "SLURM_ARRAY_TASK_ID": str(task)})
+        for task in tasks
+    ]
+    assert given[0][:-1] == ["score", "/data/ckpt/*", "--traces", "starter", "-o", "/data/runs", "--shard"]
+    shards = [parse_shard(arguments[-1]) for arguments in given]
+    assert shards == [(index, len(tasks)) for index in range(len(tasks))]
+
+    again = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "1"}
+    assert _job_command(["bash", str(script)], tmp_path, where | again)[-1] == given[3 - tasks[0]][-1]
 
 
 def test_the_indexed_job_scores_its_shard(tmp_path: Path) -> None:
@@ -137,5 +148,8 @@ def test_the_indexed_job_scores_its_shard(tmp_path: Path) -> None:
     env = {entry["name"]: entry["value"] for entry in container["env"]} | {"JOB_COMPLETION_INDEX": "5"}
     arguments = _job_command([*container["command"], *container["args"]], tmp_path, env)
     assert job["spec"]["completionMode"] == "Indexed"
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"  # backoffLimitPerIndex needs it
+    volumes = {volume["name"] for volume in job["spec"]["template"]["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
     assert arguments[-2:] == ["--shard", f"5/{job['spec']['completions']}"]
     assert arguments[:2] == ["score", "allenai/OLMo-2-0425-1B@stage1-step*"]

@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rbridge.answers.joined import run_rows
 from rbridge.cli import run
+from rbridge.errors import IncomparableRuns
 from rbridge.scoring.engine import Engine
 from rbridge.scoring.settle import drawn_order
 from tests.checkpoints import build
@@ -79,9 +81,25 @@ def test_a_clear_recipe_drops_out_and_a_later_sweep_scores_only_the_rest(
     assert group["pairs"]["told"] >= 2
 
     # What is there in part is not ranked as if it were whole.
-    refused = rbridge(capsys, "rank", out, "--proxy", "trace_nll")
-    assert refused.status == 1
-    assert "were scored in part" in refused.err
+    names = [str(place / name) for name in rows]
+    (tmp_path / "mix.csv").write_text("recipe,web\n" + "".join(f"{name},1\n" for name in names))
+    (tmp_path / "t.csv").write_text(
+        "recipe,benchmark,value\n" + "".join(f"{name},mine,1\n" for name in names)
+    )
+    for command in (
+        f"rank {out} --proxy trace_nll",
+        f"export {out} {tmp_path}/x.csv --proxy trace_nll --to regmix --mixtures {tmp_path}/mix.csv",
+        f"fit {out} --proxy trace_nll --target value --targets {tmp_path}/t.csv",
+        f"plan next {out} --proxy trace_nll",
+        f"report {out} -o {tmp_path}/page.html",
+        f"runs merge {out} -o {tmp_path}/merged",
+    ):
+        refused = rbridge(capsys, *command.split())
+        assert refused.status == 1
+        assert "were scored in part" in refused.err
+    with pytest.raises(IncomparableRuns, match="were scored in part"):  # what predict reads
+        run_rows(out, "trace_nll")
+    assert "they are not shown here" in rbridge(capsys, "show", out).err
 
     assert _score(capsys, place, out).status == 0
     assert Counter(read) == {str(i): 3 for i in range(TRACES)}

@@ -9,7 +9,8 @@ from pathlib import Path
 from rbridge.answers.cells import need_columns, of_stage, read_number, read_table
 from rbridge.answers.item_values import KNOWN_METRICS, Item, item_values
 from rbridge.errors import InputError
-from rbridge.store.runs import Run, read_runs
+from rbridge.store.runs import Run
+from rbridge.store.settled import read_whole_runs
 
 Cells = Mapping[str, str | None]
 # What rows of scores and of targets have in common where nothing is said.
@@ -27,7 +28,7 @@ def run_rows(source: Path, metric: str) -> list[Cells]:
     """
     if metric not in KNOWN_METRICS:
         raise InputError(f"{metric}: not a metric of score runs; they have {', '.join(KNOWN_METRICS)}")
-    by_run = [(run, _by_benchmark(item_values(run, metric))) for run in read_runs(source)]
+    by_run = [(run, _by_benchmark(item_values(run, metric))) for run in read_whole_runs(source)]
     shared: dict[str, set[Item]] = {}
     for _, benchmarks in by_run:
         for name, values in benchmarks.items():

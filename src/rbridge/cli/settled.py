@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rbridge.cli.output import print_table, say
 
 if TYPE_CHECKING:
-    from rbridge.scoring.settle import SettledGroup, Settlement
+    from rbridge.scoring.verdict import SettledGroup, Settlement
 
 CONDITION = (
     "these checkpoints on problems like the bundle's; other seeds of the same recipes may order otherwise"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rbridge.cli.output import print_json, print_json_lines
+from rbridge.cli.output import print_json, print_json_lines, say
 
 
 def show(
@@ -41,8 +41,11 @@ def show(
     from rbridge.cli.shapes import item_documents, score_document, token_documents
     from rbridge.cli.tables import print_items, print_scores, print_tokens
     from rbridge.store.runs import read_runs
+    from rbridge.store.settled import scored_in_part
     from rbridge.store.views import View
 
+    if part := scored_in_part(runs):
+        say(f"{part}; they are not shown here")
     found = read_runs(runs, View(voice, weights))
     if trace is not None:
         documents = token_documents(found, trace)

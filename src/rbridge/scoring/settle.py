@@ -16,11 +16,12 @@ from jaxtyping import Bool, Float
 
 from rbridge.errors import IncomparableRuns, InputError, RBridgeError
 from rbridge.metric import run_values
-from rbridge.rank import Bands, narrowed, needed_pairs, nothing_known, top_sets
+from rbridge.rank import Bands, narrowed, needed_pairs, nothing_known
 from rbridge.records import Labels, TraceKey
 from rbridge.scoring.ahead import prepared_ahead
 from rbridge.scoring.checkpoints import Checkpoint
 from rbridge.scoring.sweep import Failure, Jobs, Prepare, Some, labels_of
+from rbridge.scoring.verdict import SettledGroup, Settlement, Until, settled_group
 from rbridge.store.files import sha256_json
 from rbridge.store.runs import Run
 from rbridge.store.settled import SettledCheckpoint, write_settled
@@ -32,89 +33,6 @@ _GROWTH = 1.5
 
 # A problem and how it was read: each voice, its shots and window. Values of equal readings compare.
 _Reading = tuple[str, tuple[tuple[str, int, tuple[int, int] | None], ...]]
-
-
-@dataclass(frozen=True)
-class Until:
-    """When to stop.
-
-    Attributes:
-        level: probability that no statement is wrong.
-        indifference: recipes that differ by no more, in the score's unit, need not be told apart.
-        top: only who is among so many best matters, or None for the whole order.
-    """
-
-    level: float
-    indifference: float = 0.0
-    top: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.level < 1:
-            raise InputError(
-                f"--until-settled {self.level}: expected a level from 0.5 to below 1, such as 0.95"
-            )
-        if not (math.isfinite(self.indifference) and self.indifference >= 0):
-            raise InputError(f"--indifference {self.indifference}: expected 0 or more, in the score's unit")
-        if self.top is not None and self.top < 1:
-            raise InputError(f"--top {self.top}: expected 1 or more")
-
-
-@dataclass(frozen=True)
-class SettledRecipe:
-    """Where one recipe stands.
-
-    Attributes:
-        rank_set: lowest and highest rank that is not excluded.
-        tied_with: recipes that it is not told apart from.
-        is_top: whether it is among the ``top`` best; None where that is not asked, or not settled.
-        num_problems: how many its order was read from.
-    """
-
-    recipe: str
-    rank_set: tuple[int, int]
-    tied_with: tuple[str, ...]
-    is_top: bool | None
-    num_problems: int
-
-
-@dataclass(frozen=True)
-class SettledGroup:
-    """One benchmark's order.
-
-    Attributes:
-        num_problems: of the bundle.
-        order: best first.
-        num_told, num_alike, num_open: pairs told apart; known to differ by no more than the indifference;
-            neither (of which those that matter had all traces).
-    """
-
-    benchmark: str
-    num_problems: int
-    order: tuple[SettledRecipe, ...]
-    num_told: int
-    num_alike: int
-    num_open: int
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """What came out.
-
-    Attributes:
-        metric: what recipes were compared by; lower is better.
-        num_traces, num_all: readings of a trace that the verdict rests on, and what every trace of every
-            checkpoint would be.
-        runs: checkpoints that needed all of their traces.
-    """
-
-    until: Until
-    metric: str
-    groups: tuple[SettledGroup, ...]
-    num_traces: int
-    num_all: int
-    num_rounds: int
-    runs: tuple[Run, ...]
-    failures: tuple[Failure, ...]
 
 
 @dataclass
@@ -151,6 +69,12 @@ class _Group:
     def keys(self, recipe: str) -> list[TraceKey]:
         """The traces that a recipe is to have."""
         return [key for keys in list(self.problems.values())[: self.used[recipe]] for key in keys]
+
+    def verdict(self, benchmark: str, until: Until) -> SettledGroup:
+        """What is told of them by now."""
+        return settled_group(
+            benchmark, self.recipes, self.bands, until, num_problems=len(self.problems), num_read=self.used
+        )
 
 
 @dataclass
@@ -221,7 +145,7 @@ def score_until_settled(
     found = Settlement(
         until=until,
         metric=metric,
-        groups=tuple(_verdict(benchmark, group, until) for benchmark, group in groups.items()),
+        groups=tuple(group.verdict(benchmark, until) for benchmark, group in groups.items()),
         num_traces=sum(asked),
         num_all=len(jobs.encodings.traces) * len(asked),
         num_rounds=rounds,
@@ -370,43 +294,6 @@ def _readings(some: Some, metric: str, benchmark: str) -> dict[_Reading, float]:
         (problem, tuple(sorted((how for how, _ in found), key=str))): float(np.mean([v for _, v in found]))
         for problem, found in voices.items()
     }
-
-
-def _verdict(benchmark: str, group: _Group, until: Until) -> SettledGroup:
-    better = group.bands.better
-    alike = group.bands.alike(until.indifference)
-    num = len(group.recipes)
-    told_better, told_worse = better.sum(axis=0), better.sum(axis=1)
-    top = None if until.top is None else top_sets(group.bands, indifference=until.indifference, top=until.top)
-
-    def is_top(row: int) -> bool | None:
-        if top is None or top.inside[row] == top.outside[row]:
-            return None
-        return bool(top.inside[row])
-
-    order = [
-        SettledRecipe(
-            recipe=group.recipes[row],
-            rank_set=(1 + int(told_better[row]), num - int(told_worse[row])),
-            tied_with=tuple(
-                group.recipes[other]
-                for other in range(num)
-                if other != row and not better[row, other] and not better[other, row]
-            ),
-            is_top=is_top(row),
-            num_problems=group.used[group.recipes[row]],
-        )
-        for row in np.lexsort((np.arange(num), num - told_worse + told_better)).tolist()
-    ]
-    num_told, num_alike = int(better.sum()), int(np.triu(alike, k=1).sum())
-    return SettledGroup(
-        benchmark=benchmark,
-        num_problems=len(group.problems),
-        order=tuple(order),
-        num_told=num_told,
-        num_alike=num_alike,
-        num_open=num * (num - 1) // 2 - num_told - num_alike,
-    )
 
 
 def _checkpoints(state: _State) -> list[SettledCheckpoint]:

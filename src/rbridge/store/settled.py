@@ -58,15 +58,23 @@ def read_whole_runs(root: Path, view: View = WHOLE) -> tuple[Run, ...]:
     Raises:
         IncomparableRuns: checkpoints of an ``--until-settled`` there have no finished run.
     """
+    if part := scored_in_part(root):
+        raise IncomparableRuns(
+            f"{part}; to compare them here, score them in full (the same rbridge score without --until-settled: "
+            "what is scored is kept)"
+        )
+    return read_runs(root, view)
+
+
+def scored_in_part(root: Path) -> str | None:
+    """Says which checkpoints of an ``--until-settled`` have no finished run there; None where all have."""
     store = RunStore(root)
     for file in sorted(root.glob("settled-*.json")):
         known = read_document(file, SettledDocument, newest=_FORMAT).checkpoints
         short = [one for one in known if store.finished(one.key, one.checkpoint) is None]
         if short:
-            raise IncomparableRuns(
+            return (
                 f"{root}: {len(short)} of {len(known)} checkpoints were scored in part ({short[0].checkpoint} on "
-                f"{short[0].num_traces} traces), until their order was settled: {file.name} holds that order; "
-                "to compare them here, score them in full (the same rbridge score without --until-settled: what "
-                "is scored is kept)"
+                f"{short[0].num_traces} traces), until their order was settled: {file.name} holds that order"
             )
-    return read_runs(root, view)
+    return None
