@@ -30,7 +30,6 @@ def run(
     file: Path,
     *,
     workers: int | None = None,
-    ray: str | None = None,
     only: str | None = None,
     wait: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -50,9 +49,6 @@ def run(
         The study (docs/studies.md).
     workers
         Units done side by side; one a GPU, or one a core where there is none.
-    ray
-        Address of a Ray cluster that does the units ("auto" or ray://host:10001); all its nodes must see the
-        study's folder.
     only
         Do this unit alone, in this process.
     wait
@@ -73,8 +69,8 @@ def run(
         raise InputError(f"--workers {workers}: expected at least 1")
     if wait and only is None:
         raise InputError("--wait goes with --only, which is not given")
-    if sum((ray is not None, only is not None, dry_run, emit is not None)) > 1:
-        raise InputError("--ray, --only, --dry-run and --emit: give one of them")
+    if sum((only is not None, dry_run, emit is not None)) > 1:
+        raise InputError("--only, --dry-run and --emit: give one of them")
     found = read_study(file)
     work = work_of(found)
     if dry_run:
@@ -90,7 +86,7 @@ def run(
         return _one(work, only, wait=wait)
     from rbridge.study.run import run as run_study
 
-    places = run_study(work, _crew(work, workers, ray), progress=say)
+    places = run_study(work, _crew(work, workers), progress=say)
     _print(found, work, places, json=json)
     return 0 if _whole(places) else 1
 
@@ -162,15 +158,11 @@ def _one(work: Work, name: str, *, wait: bool) -> int:
     return 0 if place.state in ("done", "left out") else 1
 
 
-def _crew(work: Work, workers: int | None, ray: str | None) -> Crew:
+def _crew(work: Work, workers: int | None) -> Crew:
     import os
 
     from rbridge.study.workers import Processes
 
-    if ray is not None:
-        from rbridge.study.cluster import RayTasks
-
-        return RayTasks(work, address=ray, progress=say)
     devices = _gpus()
     num = workers or len(devices) or _workers()
     threads = max(1, (os.cpu_count() or 1) // num)
@@ -184,6 +176,9 @@ def _workers() -> int:
 
 
 def _gpus() -> list[int]:
+    """GPUs that torch would use; where the machine has none, it is not loaded to say so."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/kfd").exists():
+        return []
     import torch
 
     return list(range(torch.cuda.device_count()))
