@@ -20,9 +20,11 @@ def num_processes() -> int:
 def wait_for_all() -> None:
     """Go on when all have come here."""
     if num_processes() > 1:
+        import torch
         from accelerate import PartialState
 
-        PartialState().wait_for_everyone()
+        # Told of no GPU, accelerate takes torchrun's processes for strangers unless it is told of the CPU.
+        PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
 
 
 @contextmanager

@@ -147,6 +147,7 @@ def train_model(
         data_collator=dataset.collate,
         optimizers=_optimizer(model, training, arguments),
     )
+    assert trainer.accelerator.num_processes == num_processes()  # else each would train a model of its own
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     last = _last_state(state)
@@ -175,10 +176,12 @@ def _arguments(
     micro = micro_batch(
         training.batch, window=mix.plan.window, vocab_size=model.config.vocab_size, num_devices=world
     )
+    if world > 1 and not torch.cuda.is_available():
+        devices["use_cpu"] = True  # else accelerate takes each process for the only one
     on_gpu = torch.cuda.is_available() and not devices.get("use_cpu")
     return TrainingArguments(
         output_dir=str(state / _WRITING),
-        num_train_epochs=1,
+        max_steps=num_steps(mix, training.batch),
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=training.batch // (micro * world),
         max_grad_norm=MAX_NORM,
@@ -192,6 +195,7 @@ def _arguments(
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=on_gpu,
         **devices,
     )
