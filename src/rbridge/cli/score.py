@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,11 +13,11 @@ from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import print_json, say
 
 if TYPE_CHECKING:
+    from rbridge.cli.origins import Origin
     from rbridge.records import Labels
     from rbridge.scoring.checkpoints import Checkpoint
     from rbridge.scoring.settings import ScoreSettings
-    from rbridge.scoring.settle import Until
-    from rbridge.scoring.sweep import Prepare, Sweep
+    from rbridge.scoring.sweep import Sweep
     from rbridge.store.bundles import Bundle
 
 # Seconds between two looks at a training folder.
@@ -61,6 +61,8 @@ def score(
     until_settled: float | None = None,
     indifference: float = 0.0,
     top: int | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score checkpoints on a bundle of traces; what is scored already is not computed again.
@@ -152,12 +154,20 @@ def score(
         the unit of the score that is printed).
     top
         With --until-settled: settle only who is among the so many best.
+    ray
+        Spread the checkpoints over a Ray cluster: its address, auto, or local to start one here; a worker on
+        each free GPU, or processor core. What is read and written must be where all of its machines see it.
+    workers
+        With --ray: at most so many workers.
     json
         Print JSON instead of a table.
     """
     if offline:
         forbid_network()
     from rbridge.cli.choices import check_weights
+    from rbridge.cli.origins import local_origin, served_origin
+    from rbridge.cli.score_settle import settle
+    from rbridge.cli.score_verify import verify_runs
     from rbridge.errors import InputError
     from rbridge.scoring.readings import Wanted
     from rbridge.scoring.settings import ScoreSettings
@@ -200,10 +210,19 @@ def score(
         "--shard": shard,
         "--watch": watch,
         "--verify": verify is not None,
+        "--ray": ray,
         "a URL as --out": is_remote(out),
         "--margin, --gold, --generic and --baselines": further.anything,
     }
     _refuse_first(*_settling_clashes(until_settled, indifference, top, beyond))
+    _refuse_first(
+        (workers is not None and ray is None, "--workers goes with --ray, which is not given"),
+        (workers is not None and workers < 1, f"--workers {workers}: expected 1 or more"),
+        (
+            ray is not None and bool(shard or watch or endpoint or offline or verify is not None),
+            "--ray does not go with --shard, --watch, --endpoint, --offline and --verify",
+        ),
+    )
     bundle = open_bundle(traces)
     voices = bundle.chosen_voices(voice, only_licence)
     check_weights(bundle, voices, weights)
@@ -223,12 +242,12 @@ def score(
         token_statistics=token_statistics,
     )
     store = local_store(out)
-    origin = _served(endpoint, tokenizer) if endpoint and tokenizer else _local(settings, engine)
+    origin = served_origin(endpoint, tokenizer) if endpoint and tokenizer else local_origin(settings, engine)
     if verify is not None:
-        return _verify(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
+        return verify_runs(checkpoints, bundle, store, settings, origin, num_items=verify, json=json)
     told = read_labels(labels, parse_columns(columns)) if labels else {}
     if until_settled is not None:
-        return _settle(
+        return settle(
             checkpoints,
             bundle,
             store,
@@ -239,6 +258,14 @@ def score(
             weights=weights,
             json=json,
         )
+    if ray is not None:
+        from rbridge.scoring.on_ray import Spread, score_on_ray
+
+        spread = Spread(
+            partial(open_bundle, traces), out, settings, partial(origin.prepare_for, settings.dtype)
+        )
+        swept = score_on_ray(ray, workers, origin.expand(checkpoints), spread, labels=told, progress=say)
+        return _report(swept, weights=weights, json=json)
     return _score(
         checkpoints,
         bundle,
@@ -274,48 +301,12 @@ def _settling_clashes(
     return [(bool(on), f"--until-settled does not go with {name}") for name, on in others.items()]
 
 
-class _Origin(NamedTuple):
-    """Where checkpoints come from: how names are found, and what makes one ready, by dtype."""
-
-    expand: Callable[[Sequence[str]], list[Checkpoint]]
-    prepare_for: Callable[[str], Prepare]
-
-
-def _local(settings: ScoreSettings, engine: str) -> _Origin:
-    from rbridge.scoring.checkpoints import expand
-    from rbridge.scoring.sweep import transformers_prepare
-
-    if engine != "vllm":
-        return _Origin(expand, partial(transformers_prepare, settings, gguf=engine))
-    from rbridge.scoring import vllm_offline
-
-    def prepare_for(dtype: str) -> Prepare:
-        return partial(vllm_offline.prepare, dtype=dtype, keep_downloads=settings.keep_downloads)
-
-    return _Origin(expand, prepare_for)
-
-
-def _served(url: str, tokenizer: str) -> _Origin:
-    from rbridge.scoring.checkpoints import Checkpoint, expand
-    from rbridge.scoring.endpoint import prepare
-
-    (where,) = expand([tokenizer])
-
-    def named(names: Sequence[str]) -> list[Checkpoint]:
-        return [Checkpoint(name, url) for name in names]
-
-    def prepare_for(dtype: str) -> Prepare:
-        return partial(prepare, tokenizer=where, dtype=dtype)
-
-    return _Origin(named, prepare_for)
-
-
 def _score(
     names: tuple[str, ...],
     bundle: Bundle,
     out: Path,
     settings: ScoreSettings,
-    origin: _Origin,
+    origin: Origin,
     *,
     push_to: str | None,
     labels: Mapping[str, Labels],
@@ -370,95 +361,3 @@ def _report(result: Sweep, *, weights: str | None, json: bool) -> int:
     for failure in result.failures:
         say(f"error: {failure.reason}")
     return 1 if result.failures else 0
-
-
-def _settle(
-    names: tuple[str, ...],
-    bundle: Bundle,
-    out: Path,
-    settings: ScoreSettings,
-    origin: _Origin,
-    *,
-    until: Until,
-    labels: Mapping[str, Labels],
-    weights: str | None,
-    json: bool,
-) -> int:
-    from rbridge.cli.settled import print_settled, settled_document
-    from rbridge.cli.shapes import score_document
-    from rbridge.scoring.settle import score_until_settled
-    from rbridge.scoring.sweep import make_jobs
-    from rbridge.store.runs import RunStore
-    from rbridge.store.views import View
-
-    view = View(weights=weights)
-    found = score_until_settled(
-        make_jobs(bundle, RunStore(out), settings, say),
-        origin.expand(names),
-        until,
-        labels=labels,
-        prepare=origin.prepare_for(settings.dtype),
-        document=settled_document,
-        view=view,
-    )
-    if json:
-        runs = [run.seen(view) for run in found.runs]
-        print_json({**score_document(runs), "settled": settled_document(found)})
-    else:
-        print_settled(found)
-    for failure in found.failures:
-        say(f"error: {failure.reason}")
-    return 1 if found.failures else 0
-
-
-def _verify(
-    names: tuple[str, ...],
-    bundle: Bundle,
-    out: Path,
-    settings: ScoreSettings,
-    origin: _Origin,
-    *,
-    num_items: int,
-    json: bool,
-) -> int:
-    import numpy as np
-
-    from rbridge.cli.shapes import verified_document
-    from rbridge.cli.tables import print_verified
-    from rbridge.errors import InputError
-    from rbridge.scoring.settings import question_key
-    from rbridge.scoring.verify import verify
-    from rbridge.store.runs import read_runs
-
-    runs = read_runs(out)
-    if names:
-        wanted = {checkpoint.name for checkpoint in origin.expand(names)}
-        unscored = wanted - {run.manifest.checkpoint for run in runs}
-        if unscored:
-            raise InputError(f"{out}: has no run of {min(unscored)}; score it first, without --verify")
-        runs = tuple(run for run in runs if run.manifest.checkpoint in wanted)
-    found, failures = verify(
-        runs,
-        bundle,
-        num_items=num_items,
-        rng=np.random.default_rng(),
-        find=lambda name: origin.expand([name])[0],
-        prepare_for=origin.prepare_for,
-        questions=settings.questions,
-        key=question_key(bundle, settings),
-        progress=say,
-    )
-    if json:
-        print_json(verified_document(found))
-    else:
-        print_verified(found)
-    for failure in failures:
-        say(f"error: {failure.reason}")
-    for one in found:
-        if not one.holds:
-            say(
-                f"error: {one.run.folder}: a token's loss differs by {one.max_difference:.2g} nats, more than "
-                f"{one.tolerance:.2g}: its numbers are not those of this machine and checkpoint; delete the run "
-                "and score it again"
-            )
-    return 1 if failures or not all(one.holds for one in found) else 0
