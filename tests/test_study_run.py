@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ import pytest
 import yaml
 
 from rbridge.store.runs import read_runs
+from rbridge.study.answer import declare
 from rbridge.study.bundled import write_bundled
+from rbridge.study.execute import execute
 from rbridge.study.read import read_study
+from rbridge.study.steps import work_of
 from tests.commands import rbridge
 from tests.studies import write_study
 
@@ -203,3 +208,36 @@ def test_the_example_of_the_page_runs_job_by_job(tmp_path: Path, capsys: pytest.
     assert "Curves from score to target" in page
     again = rbridge(capsys, "study", "run", file, "--only", "recipe/more-math")
     assert "no such unit; did you mean 'recipe/more-maths'?" in again.err
+
+
+def test_targets_of_the_study_s_own_are_trained_and_evaluated(tmp_path: Path) -> None:
+    """Larger models answer the problems; their accuracies are the table that the scores are held against."""
+    traces = write_study(tmp_path).parent / "traces.jsonl"
+    rows = [json.loads(line) for line in traces.read_text().splitlines()]
+    problems = [
+        {"benchmark": "tiny", **{key: row[key] for key in ("problem_id", "question", "answer")}}
+        for row in rows
+    ]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems[:3]))
+    ladder = {"sizes": ["100k"], "tokens": "3k", "window": 128, "learning_rate": 0.01}
+    file = write_study(
+        tmp_path,
+        scoring={"limit": 3},
+        targets={"train": ladder, "questions": "problems.jsonl", "max_tokens": 4},
+        report={"null_bytes": 0},
+    )
+    study = read_study(file)
+    work = work_of(study)
+    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
+    for name in work.graph.units:
+        execute(work, name)
+    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+    with (tmp_path / "results/targets.csv").open() as lines:
+        table = {row["recipe"]: row for row in csv.DictReader(lines)}
+    assert sorted(table) == ["mostly", "others", "some"]
+    assert {row["accuracy_n"] for row in table.values()} == {"3"}
+    (group,) = json.loads((tmp_path / "results/rank.json").read_text())["groups"]
+    assert {row["recipe"]: row["target"] for row in group["order"]} == {
+        name: float(row["accuracy"]) for name, row in table.items()
+    }
+    assert group["group"] == {"benchmark": "tiny", "size": "50k"}

@@ -30,6 +30,7 @@ def run(
     file: Path,
     *,
     workers: int | None = None,
+    ray: str | None = None,
     only: str | None = None,
     wait: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -49,6 +50,9 @@ def run(
         The study (docs/studies.md).
     workers
         Units done side by side; one a GPU, or one a core where there is none.
+    ray
+        Do the units on a Ray cluster: its address, "auto" for the one that this machine is part of, or "local". All
+        its machines must see the study's folder at the same path.
     only
         Do this unit alone, in this process.
     wait
@@ -69,8 +73,8 @@ def run(
         raise InputError(f"--workers {workers}: expected at least 1")
     if wait and only is None:
         raise InputError("--wait goes with --only, which is not given")
-    if sum((only is not None, dry_run, emit is not None)) > 1:
-        raise InputError("--only, --dry-run and --emit: give one of them")
+    if sum((ray is not None, only is not None, dry_run, emit is not None)) > 1:
+        raise InputError("--ray, --only, --dry-run and --emit: give one of them")
     found = read_study(file)
     work = work_of(found)
     if dry_run:
@@ -84,9 +88,14 @@ def run(
     _declare(found, work)
     if only is not None:
         return _one(work, only, wait=wait)
+    from rbridge.study.on_ray import run_on_ray
     from rbridge.study.run import run as run_study
 
-    places = run_study(work, _crew(work, workers), progress=say)
+    places = (
+        run_study(work, _crew(work, workers), progress=say)
+        if ray is None
+        else run_on_ray(work, ray, workers, progress=say)
+    )
     _print(found, work, places, json=json)
     return 0 if _whole(places) else 1
 
