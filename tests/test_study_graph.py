@@ -13,7 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rbridge.errors import InputError
+from rbridge.study import on_ray
 from rbridge.study.execute import Outcome, Work, counts, execute
 from rbridge.study.ledger import Ledger
 from rbridge.study.run import run, run_one
@@ -325,6 +328,34 @@ def test_a_run_that_is_killed_goes_on_with_the_same_result(tmp_path: Path) -> No
     done = _did(tmp_path)
     assert set(done) == set(work.graph.units)
     assert len(done) <= len(set(done)) + 6  # of each kill, two workers' units at most
+
+
+def test_a_cluster_is_given_the_units_in_an_order_in_which_it_cannot_stall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker does all of them; a failed one is told, and what is behind it does not wait for ever."""
+
+    def one_worker(
+        address: str,
+        workers: int | None,
+        make: Callable[[], Any],
+        units: Sequence[str],
+        *,
+        told: Callable[..., None],
+    ) -> None:
+        assert (address, workers) == ("auto", 1)
+        do = make()
+        for at, unit in enumerate(units):
+            told(at, do(unit))
+
+    monkeypatch.setattr(on_ray, "on_cluster", one_worker)
+    work = _work(tmp_path, _graph(plan=True), bad=["train/web/1"])
+    lines: list[str] = []
+    places = on_ray.run_on_ray(work, "auto", 1, progress=lines.append)
+    assert places["report"].state == "done"
+    assert "train/web/1: failed: train/web/1: bad as asked" in lines
+    assert "score/web/1: waiting: train/web/1 failed" in lines
+    assert "train/large/web: left out: the plan keeps code" in lines
 
 
 def test_keys_depend_on_all_that_decides_a_result(tmp_path: Path) -> None:

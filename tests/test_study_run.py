@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ import pytest
 import yaml
 
 from rbridge.store.runs import read_runs
+from rbridge.study.answer import declare
 from rbridge.study.bundled import write_bundled
+from rbridge.study.execute import execute
+from rbridge.study.read import read_study
+from rbridge.study.steps import work_of
 from tests.commands import rbridge
 from tests.studies import write_study
 
+DOCS = Path(__file__).parent.parent / "docs"
 _SMALL = {"sizes": ["50k"], "seeds": [0, 1], "tokens": "4k", "window": 128, "learning_rate": 0.01}
 
 
@@ -39,11 +46,11 @@ def _shrunken(folder: Path) -> Path:
 
 
 def _start(file: Path) -> subprocess.Popen[bytes]:
-    log = (file.parent / "run.log").open("ab")
-    return subprocess.Popen(
-        [sys.executable, "-m", "rbridge", "study", "run", str(file), "--workers", "1"],
-        stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-    )  # fmt: skip
+    with (file.parent / "run.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "rbridge", "study", "run", str(file), "--workers", "1"],
+            stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
 
 
 def _kill_when(file: Path, line: str, process: subprocess.Popen[bytes]) -> None:
@@ -149,37 +156,88 @@ def test_a_declaration_is_not_changed_after_the_first_score(
     assert "a declaration comes before the first score" in result.err
 
 
-def test_targets_from_a_table_and_a_recipe_that_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Known targets are held against the score; a leaked source's recipe is not trained; jobs run one by one."""
-    file = write_study(
-        tmp_path,
-        targets={"table": "targets.csv"},
-        contamination={"refuse_above": 0.2},
-        scoring={"limit": 4},
+def _example(folder: Path) -> Path:
+    """The example of docs/studies.md with the files that it names, and less of everything."""
+    text = (DOCS / "studies.md").read_text().split("```yaml\n")[1].split("```")[0]
+    study = yaml.safe_load(text)
+    write_study(folder)
+    for name, other in (("maths", "right"), ("web", "other"), ("code", "noise")):
+        (folder / f"{other}.jsonl").rename(folder / f"{name}.jsonl")
+    (folder / "bundle").rename(folder / "traces")
+    rows = [("more-maths", 0.7), ("some-maths", 0.4), ("web-and-code", 0.2)]
+    (folder / "targets.csv").write_text(
+        "recipe,benchmark,accuracy\n" + "".join(f"{name},tiny,{value}\n" for name, value in rows)
     )
-    (tmp_path / "targets.csv").write_text(
-        "recipe,benchmark,accuracy\nmostly,tiny,0.7\nsome,tiny,0.4\nothers,tiny,0.2\n"
-    )
+    (folder / "study.yaml").write_text(text)
+    read_study(folder / "study.yaml")  # as it stands
+    study["proxies"] |= {"sizes": ["50k"], "seeds": [0], "tokens": "3k", "window": 128, "learning_rate": 0.01}
+    study["tokenizer"] |= {"vocab_size": 300, "sample_chars": 20_000}
+    study["report"] |= {"null_bytes": 2000}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return folder / "study.yaml"
+
+
+def test_the_example_of_the_page_runs_job_by_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Known targets are held against the score; a recipe of a leaked source is not trained, and the page says why."""
+    file = _example(tmp_path)
     traces = [json.loads(line) for line in (tmp_path / "traces.jsonl").read_text().splitlines()]
-    leak = "".join(json.dumps({"text": f"{one['question']} A: {one['reasoning']}"}) + "\n" for one in traces)
-    with (tmp_path / "other.jsonl").open("a") as other:
-        other.write(leak)
+    with (tmp_path / "web.jsonl").open("a") as web:
+        for one in traces:
+            web.write(json.dumps({"text": f"{one['question']} A: {one['reasoning']}"}) + "\n")
     assert rbridge(capsys, "study", "run", file, "--emit", tmp_path / "jobs.jsonl").status == 0
     statuses = {}
     for line in (tmp_path / "jobs.jsonl").read_text().splitlines():
         job = json.loads(line)
         statuses[job["id"]] = rbridge(capsys, *job["argv"][1:]).status
-    lost = {"recipe/others", "null/others", "train/50k/others/seed-0", "score/50k/others/seed-0"}
-    assert {name for name, status in statuses.items() if status} == lost
+    own = (
+        "recipe/web-and-code",
+        "null/web-and-code",
+        "train/50k/web-and-code/seed-0",
+        "score/50k/web-and-code/seed-0",
+    )
+    assert {name for name, status in statuses.items() if status} == set(own)
     status = rbridge(capsys, "study", "status", file)
     assert status.status == 1
-    assert "stand in its source other" in status.out
-    rank = json.loads((tmp_path / "results/rank.json").read_text())
-    (group,) = rank["groups"]
+    assert "100.0% of the questions of tiny stand in its source web" in status.out
+    (group,) = json.loads((tmp_path / "results/rank.json").read_text())["groups"]
     assert group["agreement"]["n_recipes"] == 2
-    assert {row["recipe"]: row["target"] for row in group["order"]} == {"mostly": 0.7, "some": 0.4}
+    assert {row["recipe"]: row["target"] for row in group["order"]} == {"more-maths": 0.7, "some-maths": 0.4}
     assert json.loads((tmp_path / "results/fit.json").read_text())["groups"][0]["n"] == 2
-    again = rbridge(capsys, "study", "run", file, "--only", "recipe/mostli")
-    assert "no such unit; did you mean 'recipe/mostly'?" in again.err
+    page = (tmp_path / "results/report.html").read_text()
+    assert "and the study refuses more than 20.0%" in page
+    assert "Curves from score to target" in page
+    again = rbridge(capsys, "study", "run", file, "--only", "recipe/more-math")
+    assert "no such unit; did you mean 'recipe/more-maths'?" in again.err
+
+
+def test_targets_of_the_study_s_own_are_trained_and_evaluated(tmp_path: Path) -> None:
+    """Larger models answer the problems; their accuracies are the table that the scores are held against."""
+    traces = write_study(tmp_path).parent / "traces.jsonl"
+    rows = [json.loads(line) for line in traces.read_text().splitlines()]
+    problems = [
+        {"benchmark": "tiny", **{key: row[key] for key in ("problem_id", "question", "answer")}}
+        for row in rows
+    ]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems[:3]))
+    ladder = {"sizes": ["100k"], "tokens": "3k", "window": 128, "learning_rate": 0.01}
+    file = write_study(
+        tmp_path,
+        scoring={"limit": 3},
+        targets={"train": ladder, "questions": "problems.jsonl", "max_tokens": 4},
+        report={"null_bytes": 0},
+    )
+    study = read_study(file)
+    work = work_of(study)
+    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
+    for name in work.graph.units:
+        execute(work, name)
+    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+    with (tmp_path / "results/targets.csv").open() as lines:
+        table = {row["recipe"]: row for row in csv.DictReader(lines)}
+    assert sorted(table) == ["mostly", "others", "some"]
+    assert {row["accuracy_n"] for row in table.values()} == {"3"}
+    (group,) = json.loads((tmp_path / "results/rank.json").read_text())["groups"]
+    assert {row["recipe"]: row["target"] for row in group["order"]} == {
+        name: float(row["accuracy"]) for name, row in table.items()
+    }
+    assert group["group"] == {"benchmark": "tiny", "size": "50k"}

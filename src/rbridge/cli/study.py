@@ -51,8 +51,8 @@ def run(
     workers
         Units done side by side; one a GPU, or one a core where there is none.
     ray
-        Address of a Ray cluster that does the units ("auto" or ray://host:10001); all its nodes must see the
-        study's folder.
+        Do the units on a Ray cluster: its address, "auto" for the one that this machine is part of, or "local". All
+        its machines must see the study's folder at the same path.
     only
         Do this unit alone, in this process.
     wait
@@ -88,9 +88,14 @@ def run(
     _declare(found, work)
     if only is not None:
         return _one(work, only, wait=wait)
+    from rbridge.study.on_ray import run_on_ray
     from rbridge.study.run import run as run_study
 
-    places = run_study(work, _crew(work, workers, ray), progress=say)
+    places = (
+        run_study(work, _crew(work, workers), progress=say)
+        if ray is None
+        else run_on_ray(work, ray, workers, progress=say)
+    )
     _print(found, work, places, json=json)
     return 0 if _whole(places) else 1
 
@@ -162,15 +167,11 @@ def _one(work: Work, name: str, *, wait: bool) -> int:
     return 0 if place.state in ("done", "left out") else 1
 
 
-def _crew(work: Work, workers: int | None, ray: str | None) -> Crew:
+def _crew(work: Work, workers: int | None) -> Crew:
     import os
 
     from rbridge.study.workers import Processes
 
-    if ray is not None:
-        from rbridge.study.cluster import RayTasks
-
-        return RayTasks(work, address=ray, progress=say)
     devices = _gpus()
     num = workers or len(devices) or _workers()
     threads = max(1, (os.cpu_count() or 1) // num)
@@ -184,6 +185,9 @@ def _workers() -> int:
 
 
 def _gpus() -> list[int]:
+    """GPUs that torch would use; where the machine has none, it is not loaded to say so."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/kfd").exists():
+        return []
     import torch
 
     return list(range(torch.cuda.device_count()))

@@ -17,7 +17,7 @@ from rbridge.study.document import near
 TWO_STAGE = "two-stage"
 _FOLDER = "two_stage"
 # Characters of each source: enough that the second stage reads no document twice.
-_CHARS = 2_000_000
+_CHARS = 1_000_000
 _NAMES = {
     "standard": "right",
     "15 % of steps wrong": "wrong15",

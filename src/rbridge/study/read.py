@@ -15,7 +15,7 @@ from rbridge.metric import metric_named
 from rbridge.metric.margin import MARGIN
 from rbridge.proxies.rungs import SIZES, learning_rate_of
 from rbridge.recipes.read import check_names, read_recipes, with_absolute_paths
-from rbridge.recipes.spec import RecipeFile
+from rbridge.recipes.spec import Recipe, RecipeFile, Source
 from rbridge.records import Trace
 from rbridge.store.bundles import Bundle
 from rbridge.store.remote import is_remote
@@ -146,7 +146,8 @@ def _at(document: Document, loc: Sequence[str | int], read: Callable[[], _Value]
 
 def _recipes(document: Document, spec: StudyFile) -> RecipeFile:
     """All recipes and sources, of the file itself and of the files that it names."""
-    sources, recipes = dict(spec.sources), {}
+    sources: dict[str, Source] = dict(spec.sources)
+    recipes: dict[str, Recipe] = {}
     if isinstance(spec.recipes, dict):
         recipes = {
             name: recipe

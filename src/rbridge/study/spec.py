@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -187,15 +188,21 @@ class Wanted(_Strict):
 
 
 def _recipes_kind(value: Any) -> str:
-    return "inline" if isinstance(value, dict) else "files" if isinstance(value, list | tuple) else "file"
+    return (
+        "inline"
+        if isinstance(value, Mapping)
+        else "files"
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else "file"
+    )
 
 
 def _tokenizer_kind(value: Any) -> str:
-    return "trained" if isinstance(value, dict | TokenizerTraining) else "given"
+    return "given" if isinstance(value, str) else "trained"
 
 
 def _targets_kind(value: Any) -> str:
-    measured = isinstance(value, Measured) or (isinstance(value, dict) and "train" in value)
+    measured = isinstance(value, Measured) or (isinstance(value, Mapping) and "train" in value)
     return "measured" if measured else "table"
 
 

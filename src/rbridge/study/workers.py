@@ -162,8 +162,7 @@ def _serve(work: Work, pipe: Connection, threads: int, device: int | None) -> No
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):  # read once, before torch and polars are loaded
-        os.environ.setdefault(name, str(threads))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read once, when torch is loaded
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(device)
     while True:
