@@ -167,10 +167,10 @@ def _recipes(document: Document, spec: StudyFile) -> RecipeFile:
             loc = ("recipes",) if isinstance(spec.recipes, str) else ("recipes", index)
             found = _at(document, loc, lambda name=name: read_recipes(document.path.parent / name))
             found = with_absolute_paths(found, Path.cwd())
-            for key in found.sources.keys() & sources.keys():
+            for key in sorted(found.sources.keys() & sources.keys()):
                 if found.sources[key] != sources[key]:
                     raise document.error(loc, f"{name}: source {key!r} is another file's too: rename one")
-            for key in found.recipes.keys() & recipes.keys():
+            for key in sorted(found.recipes.keys() & recipes.keys()):
                 raise document.error(loc, f"{name}: recipe {key!r} is another file's too: rename one")
             sources |= found.sources
             recipes |= {
