@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbridge.rank import narrowed, needed_pairs, nothing_known, top_sets
+from rbridge.rank.settle import difference_bounds
 
 NUM, TRACES, FIRST, GROWTH = 25, 1200, 64, 1.5
 
@@ -86,8 +87,32 @@ def study(world: World, rng: np.random.Generator) -> tuple[bool, float, float]:
     return wrong, NUM * TRACES / used.sum(), settled
 
 
+DIFFERENCES = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "t, 3 degrees": lambda rng, shape: rng.standard_t(3, size=shape),
+    "t, 2.2 degrees": lambda rng, shape: rng.standard_t(2.2, size=shape),
+    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "log-normal, sigma 1/2": lambda rng, shape: np.exp(rng.normal(size=shape) / 2) - math.exp(1 / 8),
+    "log-normal, sigma 1": lambda rng, shape: np.exp(rng.normal(size=shape)) - math.exp(1 / 2),
+}
+
+
+def share_wrong(kind: str, error: float, thousands: int) -> float:
+    """How often one pair's bounds exclude the true difference, 0, at some round."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(thousands):
+        differences, bad, end = DIFFERENCES[kind](rng, (1000, TRACES)), np.zeros(1000, dtype=bool), 0
+        while end < TRACES:
+            end = min(TRACES, max(FIRST, math.ceil(end * GROWTH)))
+            low, high = difference_bounds(differences[:, :end], np.ones((1000, end), dtype=bool), error=error)
+            bad |= (low > 0) | (high < 0)
+        wrong += int(bad.sum())
+    return wrong / (1000 * thousands)
+
+
 def main() -> None:
-    """Print a row a world."""
+    """Print a row a world, then a row a kind of difference."""
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     print(f"{studies} studies a world; 25 recipes, 1,200 traces, level 0.95")
     print("noise        spread  indifference  asked   any wrong   fewer traces (mean; worst tenth)   settled")
@@ -102,6 +127,12 @@ def main() -> None:
             f"{np.mean([one[2] for one in found]):25.2f}",
             flush=True,
         )
+    print("one pair: how often its bounds are ever wrong, over what is promised (1: just so)")
+    print("differences                 promised .05   .05 / 10   .05 / 300")
+    for kind in DIFFERENCES:
+        tried = ((1, 8), (10, 20), (300, 20))
+        times = [share_wrong(kind, 0.05 / pairs, num) / (0.05 / pairs) for pairs, num in tried]
+        print(f"{kind:27} {times[0]:12.2f} {times[1]:10.2f} {times[2]:11.2f}", flush=True)
 
 
 if __name__ == "__main__":
