@@ -114,7 +114,8 @@ def select(
     best = truth.min(axis=1)
     chosen = int(means.argmin())
     regret = truth[:, chosen] - best
-    shares = (truth == best[:, None]).mean(axis=0)
+    first = truth == best[:, None]
+    shares = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)  # several best share a draw
     return Selection(
         chosen=chosen,
         may_be_best=may_be_best(means, drawn, covariance, level=level),
