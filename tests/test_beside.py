@@ -177,6 +177,27 @@ def test_voices_that_disagree_are_flagged_and_nothing_measured_is_no_flag() -> N
     assert "too small" in small.reasons[0]
 
 
+def test_single_voices_noise_is_not_taken_for_style() -> None:
+    """Planted: eight recipes, three noisy voices. Styles a third as far apart as skills seldom flag, three times do."""
+    rng = np.random.default_rng(11)
+
+    def flagged(spread: float) -> float:
+        flags = []
+        for _ in range(80):
+            distance = spread * rng.normal(size=(3, 8))
+            right = distance - rng.normal(size=8) + 0.3 * rng.normal(size=(3, 8))
+            other = distance + 0.3 * rng.normal(size=(3, 8))
+            found = style(
+                -right.mean(axis=0), other_question=-other.mean(axis=0), margin=(other - right).mean(axis=0),
+                too_small=False, voices=-right,
+            )  # fmt: skip
+            flags.append(bool(found.flag))
+        return float(np.mean(flags))
+
+    assert flagged(1 / 3) <= 0.1
+    assert flagged(3.0) >= 0.92
+
+
 def _declare(path: Path, when: str, metric: str = "trace_nll") -> Path:
     write_declaration(
         path, metric=metric, benchmarks=["gsm8k"], decision="train the first", margin=0.15,

@@ -86,6 +86,15 @@ def test_reversing_a_metric_changes_signs_and_nothing_else() -> None:
         assert row.probability_best == pytest.approx(back.probability_best, abs=0.02)
 
 
+def test_exactly_equal_recipes_share_the_probability_of_being_best() -> None:
+    """Four that are the same without noise: a quarter each, not four certainties."""
+    values = np.ones((8, 1))
+    ranking = rank_recipes(
+        Replicates(tuple("aabbccdd"), (None,) * 8, values), lower_is_better=True, rng=np.random.default_rng(0)
+    )
+    assert [row.probability_best for row in ranking.order] == pytest.approx([0.25] * 4)
+
+
 def _seeds(values: np.ndarray) -> Replicates:
     """A table of recipes by seeds with nothing but means."""
     recipes, seeds = values.shape

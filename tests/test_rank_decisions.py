@@ -77,6 +77,13 @@ def test_stated_probabilities_are_held_against_what_came() -> None:
     ]
 
 
+def test_a_coin_is_right_half_the_time_whatever_the_rows_order() -> None:
+    """Three pairs at .5: found is .5, forwards and backwards."""
+    for targets in ([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]):
+        found = _held([1.0] * 3, targets, stated=np.full((3, 3), 0.5))
+        assert [(b.stated, b.found, b.num_pairs) for b in found.bins] == [(0.5, 0.5, 3)]
+
+
 def test_regret_and_top_k_by_hand() -> None:
     """The first by score is third by target; of the top 3 of either, two are common."""
     found = _held([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], [0.7, 0.9, 0.8, 0.1, 0.2, 0.0])

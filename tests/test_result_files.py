@@ -117,6 +117,49 @@ def test_lm_evaluation_harness_by_filter_label_and_stage(
     ]
 
 
+@pytest.mark.parametrize(
+    ("label", "model", "expected"),
+    [
+        ("", {"config": {"model_args": "pretrained=org/m,revision=step1000-tokens4B",
+                         "model_num_parameters": 1176764416, "random_seed": 0, "torch_seed": 1234}},
+         ("1176764416", "4000000000", "", "1000")),
+        ("", {"config": {"model_args": {"pretrained": "org/m", "revision": "step5725-seed-14"},
+                         "model_num_parameters": -1}}, ("", "", "14", "5725")),
+        ("web_seed3=", {"config": {"model_args": "pretrained=runs/web-tokens0.5B/step_20"}},
+         ("", "500000000", "3", "20")),
+        ("", {"model_name": "org/misstep7-seedling2", "config": {"model_revision": "main"}}, ("", "", "", "")),
+    ],
+    ids=["tokens and size", "seed", "label and name", "no label"],
+)  # fmt: skip
+def test_what_the_names_say_of_a_model_becomes_its_labels(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    label: str,
+    model: dict[str, Any],
+    expected: tuple[str, ...],
+) -> None:
+    """By the harness' schema; the seeds of the evaluation are no training seeds."""
+    path = _write(tmp_path, "results_1.json", {"results": {"t": {"acc,none": 0.5}}, **model})
+    (row,) = _import(tmp_path, capsys, f"{label}{path}")
+    assert tuple(row[column] for column in ("size", "tokens", "seed", "step")) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("metrics.json", {**OLMES, "model_config": {"model": "org/b", "revision": "step900-tokens3B-seed-2"}}),
+        ("results_1.json", {**LIGHTEVAL, "config_general": {
+            "model_name": "org/e", "model_config": {"revision": "step900-tokens3B-seed-2"}}}),
+    ],
+)  # fmt: skip
+def test_olmes_and_lighteval_name_the_revision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, document: dict[str, Any]
+) -> None:
+    """Both keep it in the model's configuration."""
+    (row,) = _import(tmp_path, capsys, _write(tmp_path, name, document))
+    assert (row["tokens"], row["seed"], row["step"]) == ("3000000000", "2", "900")
+
+
 def test_skipped_tasks_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Perplexity is no accuracy; standard errors come along."""
     path = _write(tmp_path, "results_1.json", HARNESS)

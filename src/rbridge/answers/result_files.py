@@ -4,6 +4,10 @@ Read after the files' published schemas: lm-evaluation-harness ``results_*.json`
 task, keys ``metric,filter``, sample counts in ``n-samples``), OLMES ``metrics.json`` (``tasks`` with
 ``metrics.primary_score``, or a flat ``metrics`` list in older versions) and ``*-all.jsonl`` (one
 task a line), lighteval ``results_*.json`` (``config_general``, tasks named ``suite|task|shots``).
+
+What the model is comes from lm-evaluation-harness' ``config.model_num_parameters`` and from the names of models and
+revisions, where these say so (``step1000-tokens4B``, ``step5725-seed-14``). The seeds in these files are those of
+the evaluation, never of the training run, so they are not read.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -21,6 +26,12 @@ from rbridge.errors import InputError
 
 # The first that a task has is its accuracy, where the user names none.
 PREFERRED = ("primary_score", "exact_match", "pass@1", "acc", "accuracy", "em", "qem", "extractive_match")
+_IN_NAME = {
+    "tokens": re.compile(r"(?<![a-z0-9])tokens?[-_]?(\d+(?:\.\d+)?)([KMBT])(?![a-z0-9])", re.IGNORECASE),
+    "seed": re.compile(r"(?<![a-z0-9])seed[-_]?(\d+)(?![a-z0-9])", re.IGNORECASE),
+    "step": re.compile(r"(?<![a-z0-9])step[-_]?(\d+)(?![a-z0-9])", re.IGNORECASE),
+}
+_TIMES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _FORMATS = "a result file of lm-evaluation-harness, OLMES or lighteval"
 
 
@@ -39,6 +50,10 @@ class TargetRow:
         task: the file's full name of the task.
         model: the file's name of the model, or None.
         source: the file.
+        size: parameters, or None where the file does not say.
+        tokens: trained on, or None where no name says.
+        seed: of training, or None where no name says.
+        step: of training, or None where no name says.
     """
 
     recipe: str
@@ -51,6 +66,10 @@ class TargetRow:
     task: str
     model: str | None
     source: str
+    size: int | None
+    tokens: int | None
+    seed: int | None
+    step: int | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,15 @@ class _Task:
     benchmark: str
     metrics: Mapping[str, Any]
     num_items: int | None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a file says of its model."""
+
+    name: str | None
+    revision: str | None = None
+    parameters: int | None = None
 
 
 def read_result_files(
@@ -80,7 +108,8 @@ def read_result_files(
     for argument in files:
         label, path = _labelled(argument)
         model, tasks = _read(path)
-        recipe = label or model
+        recipe = label or model.name
+        found = _labels(model, label)
         if recipe is None:
             raise InputError(f"{path}: names no model; label it: RECIPE={path}")
         for task in tasks:
@@ -98,8 +127,12 @@ def read_result_files(
                     _stderr(task.metrics, metric),
                     task.num_items,
                     task.name,
-                    model,
+                    model.name,
                     str(path),
+                    model.parameters,
+                    found["tokens"],
+                    found["seed"],
+                    found["step"],
                 )
             )
     return rows, skipped
@@ -110,7 +143,10 @@ def targets_csv(rows: Sequence[TargetRow]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ("recipe", "benchmark", "stage", "metric", "value", "stderr", "n", "task", "model", "source")
+        (
+            *("recipe", "benchmark", "stage", "metric", "value", "stderr", "n", "task", "model", "source"),
+            *("size", "tokens", "seed", "step"),
+        )
     )
     writer.writerows(astuple(row) for row in rows)
     return out.getvalue().encode()
@@ -123,19 +159,34 @@ def _labelled(argument: str) -> tuple[str | None, Path]:
     return None, Path(argument)
 
 
-def _read(path: Path) -> tuple[str | None, list[_Task]]:
+def _labels(model: _Model, label: str | None) -> dict[str, int | None]:
+    """Tokens, seed and step of training, from the first of revision, label and name that says each."""
+    found: dict[str, int | None] = {}
+    for what, pattern in _IN_NAME.items():
+        said = (pattern.search(text) for text in (model.revision, label, model.name) if text)
+        first = next((match.groups() for match in said if match), None)
+        if first is None:
+            found[what] = None
+        else:
+            number, unit = (*first, "")[:2]
+            found[what] = round(float(number) * _TIMES[unit.upper()]) if unit else int(number)
+    return found
+
+
+def _read(path: Path) -> tuple[_Model, list[_Task]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {_FORMATS}")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".jsonl":
             lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-            return _model_of(lines[0]) if lines else None, [_olmes(task) for task in lines]
+            return _model_of(lines[0]) if lines else _Model(None), [_olmes(task) for task in lines]
         document = json.loads(text)
         if "config_general" in document:
             general = document["config_general"]
-            name = general.get("model_name") or (general.get("model_config") or {}).get("model_name")
-            return name, list(_lighteval(document))
+            config = general.get("model_config") or {}
+            name = general.get("model_name") or config.get("model_name")
+            return _Model(name, _text(config.get("revision"))), list(_lighteval(document))
         if isinstance(document.get("results"), dict):
             return _harness_model(document), list(_harness(document))
         if isinstance(document.get("tasks") or document.get("metrics"), list):
@@ -153,14 +204,24 @@ def _harness(document: Mapping[str, Any]) -> Iterator[_Task]:
         yield _Task(name, name, metrics, (counts.get(name) or {}).get("effective"))
 
 
-def _harness_model(document: Mapping[str, Any]) -> str | None:
-    if document.get("model_name"):
-        return str(document["model_name"])
-    arguments = (document.get("config") or {}).get("model_args")
-    if isinstance(arguments, dict):
-        return arguments.get("pretrained") or arguments.get("model")
-    pairs = {name: value for name, _, value in (part.partition("=") for part in str(arguments).split(","))}
-    return pairs.get("pretrained") or pairs.get("model")
+def _harness_model(document: Mapping[str, Any]) -> _Model:
+    config = document.get("config") or {}
+    arguments = config.get("model_args")
+    if not isinstance(arguments, dict):
+        pairs = (part.partition("=") for part in str(arguments).split(","))
+        arguments = {name.strip(): value for name, _, value in pairs}
+    named = document.get("model_name") or arguments.get("pretrained") or arguments.get("model")
+    parameters = config.get("model_num_parameters")
+    return _Model(
+        _text(named),
+        _text(arguments.get("revision")) or _text(config.get("model_revision")),
+        # The harness writes -1 where it cannot count them.
+        parameters if isinstance(parameters, int) and parameters > 0 else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _lighteval(document: Mapping[str, Any]) -> Iterator[_Task]:
@@ -184,9 +245,9 @@ def _olmes(task: Mapping[str, Any]) -> _Task:
     return _Task(name, name.split(":")[0], metrics, task.get("num_instances"))
 
 
-def _model_of(document: Mapping[str, Any]) -> str | None:
+def _model_of(document: Mapping[str, Any]) -> _Model:
     config = document.get("model_config") or {}
-    return config.get("model") or config.get("model_path")
+    return _Model(config.get("model") or config.get("model_path"), _text(config.get("revision")))
 
 
 def _metric(path: Path, task: _Task, wanted: Sequence[str]) -> str | None:

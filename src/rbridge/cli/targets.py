@@ -30,7 +30,8 @@ def import_targets(
         lighteval (results_*.json), each as FILE or RECIPE=FILE; without a label the recipe is the
         model that the file names.
     out
-        CSV to write: recipe, benchmark, stage, metric, value, stderr, n, task, model, source.
+        CSV to write: recipe, benchmark, stage, metric, value, stderr, n, task, model, source, and size,
+        tokens, seed, step where a file or a name in it says them (step1000-tokens4B, step5725-seed-14).
     stage
         Stage of training of these models (base, sft, rl, ...), kept in its column.
     metric

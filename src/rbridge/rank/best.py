@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float
 
 from rbridge.rank.posterior import MeanNoise, posterior_draws
 
+# Worked on at a time, so that they stay in the processor's cache.
+_ROWS = 64
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -51,7 +54,8 @@ def may_be_best(
         level: of the statement.
     """
     num = len(means)
-    centred = drawn - means
+    centred = np.ascontiguousarray((drawn - means).T)
+    lowest = centred.min(axis=0)
     scale = max(1.0, float(np.abs(means).max()))
     kept = np.ones(num, dtype=bool)
     for i in range(num):
@@ -62,10 +66,25 @@ def may_be_best(
         exact = error <= 1e-12 * scale  # a difference that never varies excludes at any size
         if (trail[exact] > 1e-12 * scale).any():
             kept[i] = False
-        elif (~exact).any():
-            deviation = (centred[:, [i]] - centred[:, others][:, ~exact]) / error[~exact]
-            critical = float(np.quantile(deviation.max(axis=1), level))
-            kept[i] = bool((trail[~exact] <= critical * error[~exact]).all())
+            continue
+        error, trail = error[~exact], trail[~exact]
+        if not (trail > 0).any():
+            continue
+        needed = float((trail / error).max())
+        # Many recipes are settled at little cost: no deviation is larger than these, and a maximum only grows.
+        bound = (centred[i] - lowest) / error.min()
+        kept[i] = float(np.quantile(bound, level)) >= needed
+        if not kept[i]:
+            continue
+        largest = np.full(len(drawn), -np.inf)
+        varying = np.flatnonzero(others)[~exact]
+        for some in np.array_split(np.arange(len(varying)), -(-len(varying) // _ROWS)):
+            deviation = centred[i] - centred[varying[some]]
+            deviation /= error[some, None]
+            np.maximum(largest, deviation.max(axis=0), out=largest)
+            kept[i] = float(np.quantile(largest, level)) >= needed
+            if kept[i]:
+                break
     return kept
 
 
@@ -95,7 +114,8 @@ def select(
     best = truth.min(axis=1)
     chosen = int(means.argmin())
     regret = truth[:, chosen] - best
-    shares = (truth == best[:, None]).mean(axis=0)
+    first = truth == best[:, None]
+    shares = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)  # several best share a draw
     return Selection(
         chosen=chosen,
         may_be_best=may_be_best(means, drawn, covariance, level=level),

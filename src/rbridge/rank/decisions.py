@@ -178,7 +178,8 @@ def _calibration(
     share = stated[counted]
     brier = float(((share - better) ** 2).mean())
     likelier = np.maximum(share, 1 - share)
-    right = np.where(share >= 0.5, better, 1 - better)
+    # Of two that are as likely neither is the one said to be better, so half of the pair comes right.
+    right = np.where(share == 0.5, 0.5, np.where(share > 0.5, better, 1 - better))
     at = np.clip(np.searchsorted(_BINS, likelier, side="right") - 1, 0, len(_BINS) - 2)
     bins = [
         Bin(

@@ -16,6 +16,7 @@ from rbridge.rank.replicates import Replicates
 from rbridge.rank.seeds import Pilot, SeedNoise, seed_noise
 
 NO_REPLICATES = "no replicates"
+_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def rank_recipes(
         no seed noise is known all of it is conditional on these checkpoints, and no recipe is given a
         probability of being better or best.
     """
-    means = replicates.means()
+    means, names = replicates.means(), replicates.names
     ranks = rankdata(means if lower_is_better else -means, method="min")
     order = np.lexsort((np.arange(len(means)), ranks))
     num_seeds = [len(rows) for rows in replicates.rows()]
@@ -132,12 +133,14 @@ def rank_recipes(
     found = components(replicates, seed_variance=None if noise is None else float(noise.variance.mean()))
     resampled = _what_varies(replicates.num_items, noise)
     if not resampled:
-        rows = [_unsure(replicates.names[i], float(means[i]), num_seeds[i], int(ranks[i])) for i in order]
+        rows = [_unsure(names[i], float(means[i]), num_seeds[i], int(ranks[i])) for i in order]
         return Ranking(tuple(rows), None, replicates.num_items, (), level, resamples, None, None, found)
     drawn = resample_means(replicates, resamples=resamples, rng=rng, pilot=pilot)
     covariance = mean_covariance(replicates, noise)
     sign = 1.0 if lower_is_better else -1.0
     better = told_better(sign * means, sign * drawn, covariance, level=level)
+    tied = ~(better | better.T)
+    np.fill_diagonal(tied, val=False)
     chosen = select(
         sign * means,
         sign * drawn,
@@ -150,15 +153,13 @@ def rank_recipes(
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     rows = [
         RankedRecipe(
-            recipe=replicates.names[i],
+            recipe=names[i],
             value=float(means[i]),
             num_seeds=num_seeds[i],
             interval=(float(low[i]), float(high[i])),
             rank=int(ranks[i]),
             rank_set=(1 + int(better[:, i].sum()), len(means) - int(better[i].sum())),
-            tied_with=tuple(
-                replicates.names[j] for j in order if j != i and not better[i, j] and not better[j, i]
-            ),
+            tied_with=tuple(names[j] for j in order[tied[i, order]]),
             reason=None,
             may_be_best=bool(chosen.may_be_best[i]),
             shrunken=sign * float(chosen.shrunken[i]),
@@ -170,7 +171,7 @@ def rank_recipes(
     if noise is not None:
         wins = win_probability(drawn[:, order], lower_is_better=lower_is_better)
     regret = Regret(
-        recipe=replicates.names[chosen.chosen],
+        recipe=names[chosen.chosen],
         expected=chosen.regret,
         upper=chosen.regret_upper,
         flattered=float(chosen.shrunken[chosen.chosen] - sign * means[chosen.chosen]),
@@ -218,38 +219,36 @@ def told_better(
         covariance: of the means.
         level: probability that none of the statements is wrong.
     """
-    left, right = np.triu_indices(len(means), k=1)
-    better = np.zeros((len(means), len(means)), dtype=bool)
-    if not len(left):
-        return better
-    difference = means[left] - means[right]
-    error, largest = _studentised(means, drawn, covariance, left, right)
+    if len(means) < 2:
+        return np.zeros((len(means), len(means)), dtype=bool)
+    difference = means[:, None] - means
+    error, largest = _studentised(means, drawn, covariance)
     critical = float(np.quantile(largest, level))
     # A pair whose difference never varies is told apart by any difference at all.
     apart = np.where(error > 0, np.abs(difference) > critical * error, difference != 0)
-    better[left, right] = apart & (difference < 0)
-    better[right, left] = apart & (difference > 0)
-    return better
+    return apart & (difference < 0)
 
 
 def _studentised(
     means: Float[np.ndarray, " recipes"],
     drawn: Float[np.ndarray, "resamples recipes"],
     covariance: Float[np.ndarray, "recipes recipes"],
-    left: np.ndarray,
-    right: np.ndarray,
-) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " resamples"]]:
+) -> tuple[Float[np.ndarray, "recipes recipes"], Float[np.ndarray, " resamples"]]:
     """Standard error of each pair's difference, and each resample's largest |deviation| over it."""
-    centred = drawn - means
-    # Differences' variances from one covariance matrix; the maxima in blocks, to bound memory.
-    variance = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
-    error = np.sqrt(np.maximum(variance, 0.0))
+    own = np.diag(covariance)
+    error = np.sqrt(np.maximum(own[:, None] + own - 2 * covariance, 0.0))
     error[error < 1e-12 * float(np.abs(means).max())] = 0.0  # rounding of equal columns
+    # Of every pair once, some rows at a time: what is worked on stays in the processor's cache.
+    rows = np.ascontiguousarray((drawn - means).T)
     largest = np.zeros(len(drawn))
-    for block in np.array_split(np.flatnonzero(error > 0), max(1, len(left) // 4096)):
-        if len(block):
-            deviation = np.abs(centred[:, left[block]] - centred[:, right[block]]) / error[block]
-            np.maximum(largest, deviation.max(axis=1), out=largest)
+    for i in range(len(rows) - 1):
+        for some in np.array_split(np.arange(i + 1, len(rows)), -(-(len(rows) - i - 1) // _ROWS)):
+            varying = some[error[i, some] > 0]
+            if len(varying):
+                deviation = rows[i] - rows[varying]
+                np.abs(deviation, out=deviation)
+                deviation /= error[i, varying, None]
+                np.maximum(largest, deviation.max(axis=0), out=largest)
     return error, largest
 
 
@@ -257,10 +256,11 @@ def win_probability(
     drawn: Float[np.ndarray, "resamples recipes"], *, lower_is_better: bool
 ) -> Float[np.ndarray, "recipes recipes"]:
     """Share of resamples in which the row is better than the column; ties, and itself, half."""
-    signed = -drawn if lower_is_better else drawn
-    wins = np.empty((drawn.shape[1], drawn.shape[1]))
-    for i in range(drawn.shape[1]):
-        above = signed[:, [i]] > signed
-        equal = signed[:, [i]] == signed
-        wins[i] = above.mean(axis=0) + equal.mean(axis=0) / 2
+    signed = np.ascontiguousarray((-drawn if lower_is_better else drawn).T)
+    wins = np.full((len(signed), len(signed)), 0.5)
+    for i in range(len(signed) - 1):
+        rest = signed[i + 1 :]
+        count = np.count_nonzero(signed[i] > rest, axis=1) + np.count_nonzero(signed[i] >= rest, axis=1)
+        wins[i, i + 1 :] = count / (2 * len(drawn))
+        wins[i + 1 :, i] = 1 - wins[i, i + 1 :]
     return wins
