@@ -19,6 +19,7 @@ from rbridge.cli.declare import declare
 from rbridge.cli.demo import demo
 from rbridge.cli.fit import fit
 from rbridge.cli.generate import generate
+from rbridge.cli.miniature import miniature
 from rbridge.cli.null import null
 from rbridge.cli.paper import paper
 from rbridge.cli.plan import plan
@@ -49,6 +50,7 @@ app.command(plan, name="plan")
 traces.command(generate)
 app.command(traces, name="traces")
 app.command(demo)
+app.command(miniature)
 app.command(benchmarks, name="benchmarks")
 app.command(compute, name="compute")
 app.command(fit)
