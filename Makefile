@@ -1,10 +1,16 @@
-.PHONY: help demo test bench bench-gguf targets docs clean
+.PHONY: help demo miniature miniature-full test bench bench-gguf targets docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## set up, score and train real proxies, rank recipes, write demo/report.html
 	@python3 dev demo
+
+miniature: ## the whole claim on 16 recipes: proxies, targets, every metric against them (30 minutes)
+	@python3 dev run rbridge miniature -o miniature
+
+miniature-full: ## all 42 recipes, three sizes, three seeds, recorded into the package (hours; goes on where it stopped)
+	@python3 dev run rbridge miniature --full -o miniature-full --record src/rbridge/miniature/data/full
 
 test: ## set up, then lint, types, layers and all tests
 	@python3 dev test
@@ -22,4 +28,4 @@ docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference
 
 clean: ## remove the environment and what the demo wrote
-	rm -rf .venv demo
+	rm -rf .venv demo miniature

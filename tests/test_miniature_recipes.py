@@ -10,8 +10,9 @@ from rbridge.miniature.dose import trace_like_share
 from rbridge.miniature.jobs import proxy_jobs
 from rbridge.miniature.recipes import RECIPES, Part, Recipe, mix
 from rbridge.miniature.source import MAX_CHARS, source_documents
+from rbridge.miniature.styles import STYLES, draw_document
 from rbridge.miniature.train import job_documents, job_texts
-from rbridge.miniature.world import STYLES, draw_document, stream
+from rbridge.miniature.world import stream
 from rbridge.proxies.ladder import Size
 
 DOCUMENT = re.compile(r"Q: .*\?\nA: .* Answer: \d+")

@@ -6,15 +6,12 @@ import re
 
 import pytest
 
+from rbridge.miniature.styles import draw_document, other_problem_chain, other_words_chain
 from rbridge.miniature.world import (
     MAX_TOTAL,
-    STYLES,
     Problem,
     Step,
-    draw_document,
     draw_problem,
-    other_problem_chain,
-    other_words_chain,
     read_answer,
     standard_chain,
     stream,
@@ -132,5 +129,5 @@ def test_a_seed_fixes_the_text_everywhere():
         "of another problem": "Step by step. Next buys 3: 6 + 3 = 9. Now gives 5: 9 - 5 = 4. Answer: 4",
         "other words": "At first adding 5 onto 5 makes 10; adding 3 onto 10 makes 13. Answer: 13",
     }
-    drawn = {style: draw_document(stream("fixed"), style=style, split="train") for style in STYLES}
+    drawn = {style: draw_document(stream("fixed"), style=style, split="train") for style in chains}
     assert drawn == {style: f"{question} {chain}" for style, chain in chains.items()}

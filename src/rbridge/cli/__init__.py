@@ -21,6 +21,7 @@ from rbridge.cli.evaluate import evaluate
 from rbridge.cli.export import export
 from rbridge.cli.fit import fit
 from rbridge.cli.generate import generate
+from rbridge.cli.miniature import miniature
 from rbridge.cli.null import null
 from rbridge.cli.paper import paper
 from rbridge.cli.plan import plan
@@ -55,6 +56,7 @@ app.command(plan, name="plan")
 traces.command(generate)
 app.command(traces, name="traces")
 app.command(demo)
+app.command(miniature)
 app.command(benchmarks, name="benchmarks")
 app.command(compute, name="compute")
 app.command(fit)

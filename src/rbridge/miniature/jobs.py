@@ -6,14 +6,13 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from rbridge.miniature.recipes import RECIPES, Part, Recipe
 from rbridge.proxies.ladder import Size
 from rbridge.records import Labels
 from rbridge.store.files import write_json
 
-P32 = Size("p32", width=32, heads=2, num_tokens=150_000, learning_rate=1e-2)
+P32 = Size("p32", width=32, heads=2, num_tokens=150_000, learning_rate=1e-2)  # the demo's proxies
 T128 = Size("t128", width=128, heads=8, num_tokens=1_000_000, learning_rate=2e-3)
 _FRONTIER = Size("frontier", width=96, heads=6, num_tokens=1_000_000, learning_rate=3e-3)
 _RESULT = "miniature.json"
@@ -28,14 +27,14 @@ class Job:
         size: its shape and how long it learns.
         seed: of its weights, its documents and their order.
         num_problems: held-out problems that it answers afterwards.
-        tokenizer: which of the miniature's two it reads with.
+        tokenizer: that it reads with, as ``vocabularies.tokenizer_named`` knows it.
     """
 
     recipe: Recipe
     size: Size
     seed: int
     num_problems: int
-    tokenizer: Literal["proxy", "frontier"] = "proxy"
+    tokenizer: str = "proxy"
 
     @property
     def name(self) -> str:

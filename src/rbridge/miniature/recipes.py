@@ -1,6 +1,6 @@
-"""The candidate recipes, as data, and their exact mixing.
+"""What a recipe is, the eight of the demo, and their exact mixing.
 
-They were fixed before any result was seen: four doses of the same text, two rates of wrong steps, reasoning
+The eight were fixed before any result was seen: four doses of the same text, two rates of wrong steps, reasoning
 that does not belong to its question, and right reasoning in other words, which is the declared trap for any
 score by a trace's likelihood.
 """
@@ -10,22 +10,36 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rbridge.errors import InputError
 from rbridge.miniature.source import source_documents
-from rbridge.miniature.world import draw_document
+from rbridge.miniature.styles import draw_document, draw_problem_of, write_document
+from rbridge.miniature.world import Problem, held_out_problems, trace_problems
 
 Encode = Callable[[Sequence[str]], list[list[int]]]
 
 _BATCH = 256  # documents drawn and encoded at a time
+# Problems of the two tests that a leak copies from.
+_LEAKED = {"evaluation": 400, "traces": 200}
 
 
 @dataclass(frozen=True)
 class Part:
-    """Reasoning of one style (a key of ``world.STYLES``) and its share of a recipe's tokens."""
+    """Reasoning of one style and its share of a recipe's tokens.
+
+    Attributes:
+        style: a key of ``styles.STYLES``.
+        share: of the recipe's tokens.
+        distinct: distinct problems for each 1,000 tokens of the recipe, so that longer training repeats them
+            as often; 0 draws a new one for every document. Parts of one recipe share their problems.
+        leaked: documents of the problems that targets are evaluated on, or that traces are written of.
+    """
 
     style: str
     share: float
+    distinct: float = 0.0
+    leaked: Literal["", "evaluation", "traces"] = ""
 
 
 @dataclass(frozen=True)
@@ -60,18 +74,32 @@ def mix(recipe: Recipe, encode: Encode, *, num_tokens: int, rng: random.Random) 
     Raises:
         InputError: the standard library holds too little text for so many tokens.
     """
+    problems = _few_problems(recipe, num_tokens, rng)
     documents: list[list[int]] = []
     for part in recipe.parts:
-        documents += _fill(_reasoning(part.style, rng), encode, num_tokens=part.share * num_tokens)
+        documents += _fill(_reasoning(part, problems, rng), encode, num_tokens=part.share * num_tokens)
     rest = 1.0 - sum(part.share for part in recipe.parts)
     documents += _fill(_source(rng), encode, num_tokens=rest * num_tokens)
     rng.shuffle(documents)
     return documents
 
 
-def _reasoning(style: str, rng: random.Random) -> Iterator[list[str]]:
+def _few_problems(recipe: Recipe, num_tokens: int, rng: random.Random) -> list[Problem]:
+    """The problems of the parts that repeat theirs; nothing is drawn where none does."""
+    distinct = max((part.distinct for part in recipe.parts), default=0.0)
+    return [
+        draw_problem_of("standard", rng, split="train") for _ in range(round(distinct * num_tokens / 1000))
+    ]
+
+
+def _reasoning(part: Part, few: Sequence[Problem], rng: random.Random) -> Iterator[list[str]]:
+    leaks = {"evaluation": held_out_problems, "traces": trace_problems}
+    pool = leaks[part.leaked](_LEAKED[part.leaked]) if part.leaked else few if part.distinct else ()
     while True:
-        yield [draw_document(rng, style=style, split="train") for _ in range(_BATCH)]
+        if pool:
+            yield [write_document(rng.choice(pool), part.style, rng) for _ in range(_BATCH)]
+        else:
+            yield [draw_document(rng, style=part.style, split="train") for _ in range(_BATCH)]
 
 
 def _source(rng: random.Random) -> Iterator[list[str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
-from rbridge.miniature.world import Problem, draw_problem, read_answer, stream
+from rbridge.miniature.world import Problem, read_answer
 
 MAX_REPLY = 80  # tokens; the longest right chain has 57 in the frontier's tokens, 48 in the proxies'
 
@@ -28,13 +27,6 @@ class Reply:
     text: str
     tokens: tuple[str, ...]
     logprobs: tuple[float, ...]
-
-
-@cache
-def held_out_problems(num_problems: int) -> tuple[Problem, ...]:
-    """The problems that accuracy is measured on; fewer are the first of more."""
-    rng = stream("accuracy")
-    return tuple(draw_problem(rng, split="accuracy") for _ in range(num_problems))
 
 
 def num_right(model: Any, tokenizer: PreTrainedTokenizerFast, *, problems: Sequence[Problem]) -> int:

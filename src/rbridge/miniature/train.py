@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rbridge.miniature.jobs import Job, Trained, finished, write_result
 from rbridge.miniature.recipes import mix
-from rbridge.miniature.replies import held_out_problems, num_right
-from rbridge.miniature.vocabularies import TOKENIZERS
-from rbridge.miniature.world import stream
+from rbridge.miniature.replies import num_right
+from rbridge.miniature.vocabularies import tokenizer_named
+from rbridge.miniature.world import held_out_problems, stream
 from rbridge.proxies.models import new_model
 from rbridge.proxies.train import save_checkpoint, train
 from rbridge.proxies.windows import pack_windows
@@ -40,7 +40,7 @@ def run_job(job: Job, folder: Path) -> Trained:
 
 def job_documents(job: Job) -> list[list[int]]:
     """The documents that a job's model is trained on, as token ids that end in the end-of-text token."""
-    tokenizer = TOKENIZERS[job.tokenizer]()
+    tokenizer = tokenizer_named(job.tokenizer)
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         return [[*ids, tokenizer.eos_token_id] for ids in tokenizer(list(texts))["input_ids"]]
@@ -50,12 +50,12 @@ def job_documents(job: Job) -> list[list[int]]:
 
 def job_texts(job: Job) -> list[str]:
     """The same documents as text."""
-    tokenizer = TOKENIZERS[job.tokenizer]()
+    tokenizer = tokenizer_named(job.tokenizer)
     return tokenizer.batch_decode([ids[:-1] for ids in job_documents(job)])
 
 
 def _train_and_test(job: Job, folder: Path) -> tuple[Labels, int]:
-    tokenizer = TOKENIZERS[job.tokenizer]()
+    tokenizer = tokenizer_named(job.tokenizer)
     windows = pack_windows(job_documents(job), window=WINDOW, pad_id=tokenizer.eos_token_id)
     model = new_model(
         job.size,

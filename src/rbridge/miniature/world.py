@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 import re
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Literal
 
 MAX_TOTAL = 24  # every running total lies in 1..MAX_TOTAL, so that each number is one token for the proxies
@@ -20,7 +19,6 @@ NAMES = ("Finn", "Mia", "Omar", "Lena", "Ravi", "Nora", "Hugo", "Jade")
 ITEMS = ("stamps", "coins", "cards", "shells", "books", "beads", "pens", "keys")
 OPENERS = ("Okay.", "Let us count.", "Step by step.", "We start.")
 CONNECTIVES = ("Then", "So", "Next", "Now")
-OTHER_OPENERS = ("Well,", "Here", "At first", "Clearly")
 ANSWER = re.compile(r" Answer: (\d+)$")
 
 Split = Literal["train", "traces", "accuracy"]
@@ -113,7 +111,7 @@ class Chain:
     @property
     def text(self) -> str:
         """The chain with its answer sentence, as documents hold it."""
-        return f"{self.reasoning} Answer: {self.answer}"
+        return f"{self.reasoning} Answer: {self.answer}".lstrip()
 
 
 def rooms(steps: tuple[Step, ...]) -> list[list[int]]:
@@ -143,6 +141,20 @@ def _draw_steps(rng: random.Random) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+@cache
+def held_out_problems(num_problems: int) -> tuple[Problem, ...]:
+    """The problems that accuracy is measured on; fewer are the first of more."""
+    rng = stream("accuracy")
+    return tuple(draw_problem(rng, split="accuracy") for _ in range(num_problems))
+
+
+@cache
+def trace_problems(num_problems: int) -> tuple[Problem, ...]:
+    """The problems that the frontier model is asked for its traces; fewer are the first of more."""
+    rng = stream("traces")
+    return tuple(draw_problem(rng, split="traces") for _ in range(num_problems))
+
+
 def standard_chain(problem: Problem, rng: random.Random, *, error_rate: float = 0.0) -> Chain:
     """A chain in the style of the traces; each step is wrong with probability ``error_rate``.
 
@@ -159,43 +171,6 @@ def standard_chain(problem: Problem, rng: random.Random, *, error_rate: float = 
         )
         total = result
     return Chain(" ".join(sentences), total)
-
-
-def other_words_chain(problem: Problem, rng: random.Random) -> Chain:
-    """The right reasoning in words that the traces never use; only the answer sentence is shared."""
-    total = problem.start
-    clauses: list[str] = []
-    for step in problem.steps:
-        operand, result = step.operand(total), step.apply(total)
-        forms = {
-            "+": (f"adding {operand} onto {total} makes {result}", f"{total} plus {operand} is {result}"),
-            "-": (f"taking {operand} off {total} leaves {result}", f"{total} less {operand} is {result}"),
-        }
-        clauses.append(rng.choice(forms[step.sign]))
-        total = result
-    return Chain(f"{rng.choice(OTHER_OPENERS)} {'; '.join(clauses)}.", total)
-
-
-def other_problem_chain(problem: Problem, rng: random.Random) -> Chain:
-    """A right standard chain of another problem: the arithmetic holds, the question is not answered."""
-    return standard_chain(draw_problem(rng, split=problem.split), rng)
-
-
-Writer = Callable[[Problem, random.Random], Chain]
-
-STYLES: dict[str, Writer] = {
-    "standard": standard_chain,
-    "15 % of steps wrong": partial(standard_chain, error_rate=0.15),
-    "50 % of steps wrong": partial(standard_chain, error_rate=0.50),
-    "of another problem": other_problem_chain,
-    "other words": other_words_chain,
-}
-
-
-def draw_document(rng: random.Random, *, style: str, split: Split) -> str:
-    """A random problem of ``split`` and its chain in one of STYLES, as recipes hold them."""
-    problem = draw_problem(rng, split=split)
-    return f"{problem.prompt} {STYLES[style](problem, rng).text}"
 
 
 def read_answer(reply: str) -> int | None:
