@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rbridge.errors import InputError
 from rbridge.miniature.source import source_documents
-from rbridge.miniature.world import STYLES, draw_document, stream
+from rbridge.miniature.styles import STYLES, draw_document
+from rbridge.miniature.world import stream
 from rbridge.store.files import new_folder, write_bytes
 from rbridge.study.document import near
 
