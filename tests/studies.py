@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rbridge.cli import run
-from rbridge.miniature.world import draw_document
+from rbridge.miniature.styles import draw_document
 
 WORDS = ("so", "then", "add", "take", "shells", "coins", "leaves", "makes", "of", "and", "2", "3", "5", "8")
 
