@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rbridge.errors import InputError
 from rbridge.miniature.jobs import FRONTIER, Job, Trained, finished
+from rbridge.proxies.pool import training_pool
 
 Progress = Callable[[str], None]
 
@@ -56,7 +50,7 @@ def run_miniature(
         progress: told of every model as it is done.
     """
     traces = out / "traces.jsonl"
-    with _workers(processes) as pool:
+    with training_pool(processes) as pool:
         # The frontier model takes ten times as long as a proxy, so it starts first.
         writing = _start_frontier(pool, frontier, out / "frontier", traces, num_traces)
         proxies = _train_all(pool, out / "proxies", jobs, progress=progress)
@@ -77,7 +71,7 @@ def run_proxies(out: Path, *, jobs: Sequence[Job], processes: int = 2, progress:
     Returns:
         The finished models, in the order of the jobs.
     """
-    with _workers(processes) as pool:
+    with training_pool(processes) as pool:
         return _train_all(pool, out, jobs, progress=progress)
 
 
@@ -114,47 +108,7 @@ def _told(done: Trained) -> str:
     return f"{done.folder.name}: {100 * done.accuracy:.1f} % right of {done.num_problems}"
 
 
-@contextmanager
-def _workers(processes: int) -> Generator[ProcessPoolExecutor]:
-    """A pool whose workers are ended at once when the block fails or is interrupted."""
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-    try:
-        yield pool
-    except BrokenProcessPool:
-        raise InputError(
-            "a training process was killed from outside (out of memory?); what is finished is kept: "
-            "run the same command again"
-        ) from None
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown()
-
-
 # In the workers, which are the only ones to import torch
-
-
-def _start_worker() -> None:
-    # Ctrl-C ends a worker at once: what it was writing is a scratch folder and never taken for finished.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent was killed; a pool's workers would train on and then wait for ever."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def _run_job(job: Job, folder: Path) -> Trained:

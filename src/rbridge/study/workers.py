@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Protocol, runtime_checkable
 
+from rbridge.proxies.pool import end_with_parent
 from rbridge.study.execute import Progress, Work, execute
 
 
@@ -160,7 +161,7 @@ def _serve(work: Work, pipe: Connection, threads: int, device: int | None) -> No
     """Do the units that come through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read once, when torch is loaded
     if device is not None:
@@ -172,10 +173,3 @@ def _serve(work: Work, pipe: Connection, threads: int, device: int | None) -> No
             return
         execute(work, name, progress=lambda line: pipe.send(("line", line)))
         pipe.send(("ended", name))
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent was killed: what it does goes on with the next run."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
