@@ -221,9 +221,17 @@ def test_groups_are_concluded_apart() -> None:
     ]
 
 
-def test_a_ranking_without_nulls_shows_no_gain(tmp_path: Path) -> None:
+def test_a_ranking_without_targets_shows_no_gain(tmp_path: Path) -> None:
     """Silence would read as a gain."""
-    page = build_page(title="t", now="n", groups=[ranked({"a": [1.0, 2.0], "b": [3.0, 4.0]}, tmp_path)])
-    assert [remark.text for remark in page.head.remarks] == [
+    group = ranked({"a": [1.0, 2.0], "b": [3.0, 4.0]}, tmp_path)
+    assert [remark.text for remark in build_page(title="t", now="n", groups=[group]).head.remarks] == [
+        "No gain shown: without targets nothing tells whether the score ranks better than what is cheaper."
+    ]
+
+
+def test_a_ranking_without_nulls_shows_no_gain(tmp_path: Path) -> None:
+    """Nor does one with targets, and nothing cheaper to hold against them."""
+    group = replace(ranked({"a": [1.0, 2.0], "b": [3.0, 4.0]}, tmp_path), agreement=made_agreement(0.8))
+    assert [remark.text for remark in build_page(title="t", now="n", groups=[group]).head.remarks][1:] == [
         "No gain shown: no null or control was given to stand beside the score."
     ]

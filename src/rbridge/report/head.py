@@ -81,7 +81,7 @@ def _remarks(
     if held:
         yield Remark("Against the target", _against_target(held))
     if groups or comparisons:
-        yield Remark("Over the nulls", _over_nulls(comparisons))
+        yield Remark("Over the nulls", _over_nulls(comparisons, has_targets=bool(held)))
     for line in run:
         text = f"{line.weights[:1].upper()}{line.weights[1:]}."
         yield Remark(f"Weights, {line.bundle}" if len(run) > 1 else "Weights", text)
@@ -102,7 +102,9 @@ def _against_target(groups: Sequence[RankedGroup]) -> str:
     )
 
 
-def _over_nulls(comparisons: Sequence[ComparisonSection]) -> str:
+def _over_nulls(comparisons: Sequence[ComparisonSection], *, has_targets: bool) -> str:
+    if not comparisons and not has_targets:
+        return "No gain shown: without targets nothing tells whether the score ranks better than what is cheaper."
     if not comparisons:
         return "No gain shown: no null or control was given to stand beside the score."
     if len(comparisons) == 1:

@@ -45,6 +45,8 @@ def report(results: Results, _unit: Unit, _: Progress) -> Outcome:
         title=wanted.title or study.spec.name,
         now=f"{today.day} {today:%B %Y}",
         groups=[with_companions(one) for one in found.beheld],
+        combined=found.combined,
+        statuses=found.statuses,
         comparison=comparison_rows(found.beheld),
         runs=found.runs,
         bundles=(bundle,),
