@@ -18,7 +18,6 @@ from rbridge.proxies.vocabulary import as_vocabulary, open_tokenizer, trained_to
 from rbridge.recipes import Mix, RecipeFile, TokenisedSource, mix_recipe, show_count, tokenise
 from rbridge.records import Labels
 from rbridge.scoring.checkpoints import Checkpoint, context_length, expand, weights_sha256
-from rbridge.store.files import sha256_json
 
 Progress = Callable[[str], None]
 
@@ -305,8 +304,3 @@ def _kept_steps(mix: Mix, batch: int, settings: LadderSettings, name: str) -> tu
             "tokens, a smaller window, or fewer --checkpoints"
         )
     return tuple(found)
-
-
-def content_digest(planned: Sequence[PlannedProxy]) -> str:
-    """Hash over all jobs of a ladder: the same where nothing that decides a weight has changed."""
-    return sha256_json(sorted(one.job.key for one in planned))

@@ -1,8 +1,9 @@
 """transformers' Trainer on laid-out windows: what a proxy needs of it, and nothing that costs time beside.
 
-Left out, each measured in docs/log.md: counting FLOPs by walking all parameters every step, the check of every
-step's loss for NaN, and one tensor conversion a window. Kept: accelerate's devices, precision, compilation and
-data parallelism, exact resumption, and the token-weighted mean over micro-batches and devices.
+Left out, as docs/log.md has measured: what Trainer and accelerate do every step without need here, which is counting
+FLOPs by walking all parameters, looking on the disk for SageMaker and LOMO, setting training mode anew, listing the
+weights twice to clip their gradient, and a look at the loss for NaN (the log looks). Kept: accelerate's devices,
+precision, compilation and data parallelism, exact resumption, the token-weighted mean over micro-batches and devices.
 """
 
 from __future__ import annotations
@@ -154,6 +155,8 @@ def train_model(
     seconds = json.loads((last / "seconds.json").read_bytes()) if last else 0.0
     watch = _Watch(training, folder / "loss.jsonl", mix, keep=keep, state=state, seconds=seconds)
     trainer.watch = watch
+    trainer.weights = list(model.parameters())
+    model.train()
     trainer.add_callback(watch)
     if is_first():
         watch.rewind(int(last.name.removeprefix("step-")) if last else 0)
@@ -189,7 +192,7 @@ def _arguments(
         seed=training.seed,
         bf16=on_gpu and torch.cuda.is_bf16_supported(),
         torch_compile=training.compiled,
-        logging_steps=max(1, num_steps(mix, training.batch) // 200),
+        logging_steps=max(1, num_steps(mix, training.batch) // 100),
         logging_nan_inf_filter=False,
         save_strategy="no",  # _Watch says when
         report_to=[],
@@ -222,11 +225,41 @@ def _last_state(state: Path) -> Path | None:
 
 class _Trainer(Trainer):
     watch: _Watch
+    weights: Sequence[torch.nn.Parameter]
 
     @override
     def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Nothing: FLOPs are 6ND, known without walking over all parameters every step."""
         return 0
+
+    @override
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Trainer's own step on the ways that are taken here: no look for SageMaker, no walk to set training mode."""
+        inputs = self._prepare_inputs(inputs)
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        assert isinstance(loss, torch.Tensor)  # the outputs beside it were not asked for
+        if self.args.n_gpu > 1:
+            loss = loss.mean()  # of torch's DataParallel, where several GPUs are seen without torchrun
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    @override
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule; called when the optimizer is accelerate's, whose step searches the disk for LOMO twice."""
+        prepared: Any = self.optimizer
+        if self.accelerator.scaler is None:  # only float16's loss scaling needs accelerate's own step
+            prepared.step = prepared.optimizer.step
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    @override
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor | None:
+        """As Trainer does it for weights that lie whole on each device, without looking for others every step."""
+        return self.accelerator.clip_grad_norm_(self.weights, self.args.max_grad_norm)
 
     @override
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
