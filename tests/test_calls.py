@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -62,6 +62,7 @@ def test_ties_count_half():
     assert found.share_called == pytest.approx(2 / 3)
 
 
+@example([(1.0, 2.2e-309)], 0.0, 0.0)
 @given(
     st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 3)), min_size=1, max_size=20),
     st.floats(0, 5),

@@ -108,4 +108,5 @@ def _ratio(
     size: Float[np.ndarray, " pairs"], error: Float[np.ndarray, " pairs"], bias: float
 ) -> Float[np.ndarray, " pairs"]:
     total = np.hypot(error, bias)
-    return np.divide(size, total, out=np.where(size > 0, np.inf, 0.0), where=total > 0)
+    with np.errstate(over="ignore"):  # beyond the largest float is infinity, which is meant
+        return np.divide(size, total, out=np.where(size > 0, np.inf, 0.0), where=total > 0)
