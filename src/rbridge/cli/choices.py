@@ -1,4 +1,4 @@
-"""What several commands let a user choose of a bundle: whose weights, which voices."""
+"""What several commands let a user choose: names in a list, whose weights, which voices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rbridge.store.bundles import Bundle
+
+
+def listed(given: Sequence[str]) -> tuple[str, ...]:
+    """Names of an option that may be given several times, each time several with commas between.
+
+    >>> listed(["a,b", "c"])
+    ('a', 'b', 'c')
+    """
+    return tuple(name for one in given for name in one.split(",") if name)
 
 
 def check_weights(bundle: Bundle, voices: Sequence[str], weights: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import figure, print_json, print_table
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def savings(
         score=score,
         target=target,
         recipe=recipe,
-        lower_is_better=tuple(part for name in lower_is_better for part in name.split(",") if part),
+        lower_is_better=listed(lower_is_better),
         resamples=resamples,
         level=level,
         seed=seed,

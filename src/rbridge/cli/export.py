@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import figure, print_table, say
 
 
@@ -76,7 +77,7 @@ def export(
         proxy=proxy,
         lower=lower_is_better,
         higher=higher_is_better,
-        by=tuple(part for name in by for part in name.split(",") if part),
+        by=listed(by),
         voices=voice,
         weights=weights,
         stage=stage,

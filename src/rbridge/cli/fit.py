@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import print_json
 
 
@@ -90,7 +91,7 @@ def fit(
     """
     from rbridge.errors import InputError
 
-    split = None if by is None else tuple(part for name in by for part in name.split(",") if part)
+    split = None if by is None else listed(by)
     if features is not None and targets is not None:
         raise InputError("--targets goes with --proxy; with --features the first table holds the targets")
     if features is not None:

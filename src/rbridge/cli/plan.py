@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import figure, interval, print_json, print_table, say
 from rbridge.errors import InputError
 
@@ -161,7 +162,7 @@ def next_proxy(
             proxy=proxy,
             lower=lower_is_better,
             higher=higher_is_better,
-            by=tuple(part for name in by for part in name.split(",") if part),
+            by=listed(by),
             seed_sd=seed_sd,
             budget=budget,
             level=level,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import figure, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def train(
         raise InputError(f"--workers {workers}, --checkpoints {checkpoints}: expected at least 1")
     found = read_recipes(recipes)
     if recipe:
-        found = found.only(_split(recipe))
+        found = found.only(listed(recipe))
     settings = LadderSettings(
         tokenizer=tokenizer,
         vocab_size=vocab_size,
@@ -98,10 +99,10 @@ def train(
         window=window,
         learning_rate=learning_rate,
         checkpoints=checkpoints,
-        at_tokens=tuple(parse_tokens(one) for one in _split(at_tokens)),
+        at_tokens=tuple(parse_tokens(one) for one in listed(at_tokens)),
         compiled=compile,
     )
-    sizes = [size_named(name) for name in _split(size)]
+    sizes = [size_named(name) for name in listed(size)]
     progress = say if is_first() else _silent
     with first_goes_first():
         planned = plan_ladder(found, sizes, _seeds(seed), out, settings, progress=progress)
@@ -121,14 +122,10 @@ def _silent(_: str) -> None:
     """What torchrun's other processes say."""
 
 
-def _split(given: Sequence[str]) -> list[str]:
-    return [part for one in given for part in one.split(",") if part]
-
-
 def _seeds(given: Sequence[str]) -> list[int]:
     from rbridge.errors import InputError
 
-    parts = _split(given)
+    parts = listed(given)
     if not parts or not all(part.isdecimal() for part in parts):
         raise InputError(f"--seed {','.join(parts)}: expected whole numbers from 0, such as 0,1,2")
     return list(dict.fromkeys(map(int, parts)))

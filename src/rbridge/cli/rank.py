@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from rbridge.cli.choices import listed
 from rbridge.cli.output import print_json
 
 
@@ -108,7 +109,7 @@ def rank(
         target=target,
         target_lower=target_lower_is_better,
         targets=targets,
-        by=tuple(part for name in by for part in name.split(",") if part),
+        by=listed(by),
         voices=voice,
         weights=weights,
         resamples=resamples,

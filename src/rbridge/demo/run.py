@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +20,13 @@ from rbridge.miniature.recipes import RECIPES, Recipe
 from rbridge.miniature.run import MiniatureRun, run_miniature
 from rbridge.miniature.targets import COMMAND, Recorded, recorded
 from rbridge.miniature.train import job_texts
+from rbridge.miniature.voices import bundle_of
 from rbridge.report import HeatMap, RecordedTargets, build_page, heat_map, render
 from rbridge.scoring.checkpoints import expand
 from rbridge.scoring.sweep import ScoreSettings, sweep
-from rbridge.store.bundles import Bundle, content_sha256, read_bundle, write_bundle
+from rbridge.store.bundles import Bundle
 from rbridge.store.files import write_bytes
 from rbridge.store.runs import Run, RunStore
-from rbridge.traces.exchange import read_exchange
 from rbridge.traces.named import STARTER, open_bundle
 
 # The trace that is shown token by token. Pictures show GSM8K, MATH or HumanEval: ARC is share-alike.
@@ -83,7 +82,7 @@ def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
         )
         real = score_real_model(starter, store, progress=lambda line: progress(f"starter: {line}"))
         miniature = training.result()
-    bundle = _bundle_of(miniature, out / "miniature" / "bundle")
+    bundle = bundle_of(miniature.traces, out / "miniature" / "bundle")
     proxies = _score_proxies(miniature, bundle, store, progress)
     targets = recorded()
     compared = compare(
@@ -95,19 +94,6 @@ def run_demo(out: Path, *, progress: Callable[[str], None]) -> Demo:
     page = out / "report.html"
     write_bytes(page, _page(starter, bundle, real, proxies, compared, targets).encode())
     return Demo(page, real, proxies, compared, targets)
-
-
-def _bundle_of(miniature: MiniatureRun, folder: Path) -> Bundle:
-    """The frontier's traces as a bundle; one of an earlier, other run is replaced."""
-    read = read_exchange([miniature.traces], default_voice="miniature-frontier")
-    assert not read.bad, read.bad[0]  # the miniature wrote the file
-    if folder.exists():
-        bundle = read_bundle(folder)
-        if bundle.manifest.content_sha256 == content_sha256(read.traces):
-            return bundle
-        shutil.rmtree(folder)
-    write_bundle(folder, read.traces, name="miniature")
-    return read_bundle(folder)
 
 
 def _score_proxies(

@@ -192,7 +192,11 @@ class EvaluationStore:
         folder = self._partial_folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{json.dumps(asdict(reply))}\n" for reply in replies)
-        write_bytes(folder / f"{len(list(folder.glob('*.jsonl'))):06d}-{unique()}.jsonl", lines.encode())
+        try:
+            write_bytes(folder / f"{len(list(folder.glob('*.jsonl'))):06d}-{unique()}.jsonl", lines.encode())
+        except FileNotFoundError:  # another process has just finished this evaluation and dropped the folder
+            if not any(self.root.glob(f"eval-*-{key[:_KEY_SHOWN]}/{MANIFEST}")):
+                raise
 
     def finish(self, manifest: EvaluationManifest, name: str, replies: Sequence[Reply]) -> Evaluation:
         """Write the whole evaluation and drop its parts; one that another process finished meanwhile stands."""

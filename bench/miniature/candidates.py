@@ -1,4 +1,4 @@
-"""Candidate scores beside rBridge on the full miniature: python -m bench.miniature_candidates [FOLDER].
+"""Candidate scores beside rBridge on the full miniature: python -m bench.miniature.candidates [FOLDER].
 
 FOLDER is what `make miniature-full` wrote. The thirteen candidates were written down before any of it was trained
 (docs/log.md, 2026-11-26). Every one is held against the targets on the development families' recipes of equal dose,
