@@ -78,7 +78,8 @@ def miniature(
         say(f"[{time.monotonic() - started:5.0f} s] {line}")
 
     if so_far:
-        study = read_study(out, plan, finished_models(out, plan), progress=progress)
+        models = finished_models(out, plan)
+        study = read_study(out, plan, models, processes=processes, progress=progress)
     else:
         study = run_study(out, plan, processes=processes, progress=progress)
     results = out / "results"
