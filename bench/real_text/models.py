@@ -17,12 +17,10 @@ from pathlib import Path
 
 from bench.real_text.orders import exact
 from bench.real_text.packages import install, joined
-from bench.real_text.published import LARGEST, MODELS, SMALL, Carried
+from bench.real_text.published import LARGEST, MODELS, SMALL, Carried, pairs
 from bench.real_text.readings import LOWER, Values, difference, mean, read_models, weight_giver
 
 from rbridge.cli import run
-from rbridge.scoring.settings import ScoreSettings
-from rbridge.scoring.sweep import select_traces
 from rbridge.traces.named import open_bundle
 
 BENCHMARKS = ("gsm8k", "math500", "arc_challenge", "csqa", "mmlu_stem", "humaneval")
@@ -44,8 +42,7 @@ def main() -> int:
         return status
     found: dict[str, Values] = dict(read_models(asked.folder / "model-runs"))
     if not asked.largest:
-        traces = select_traces(open_bundle("starter"), ScoreSettings(limit=asked.limit))
-        found[LARGEST.name] = weight_giver(traces)
+        found[LARGEST.name] = weight_giver(open_bundle("starter").traces, limit=asked.limit)
     print_values(found)
     print_differences(found)
     print_agreement(found)
@@ -102,13 +99,6 @@ def print_values(found: Mapping[str, Values]) -> None:
             for model in MODELS
         ]
         print(f"{benchmark:14s} {'published':15s} " + " ".join(f"{cell:>14s}" for cell in cells))
-
-
-def pairs(benchmark: str) -> list[tuple[Carried, Carried]]:
-    """Pairs of models with a published accuracy, the better one first."""
-    known = [model for model in MODELS if benchmark in model.accuracy]
-    known.sort(key=lambda model: -model.accuracy[benchmark].percent)
-    return list(combinations(known, 2))
 
 
 def print_differences(found: Mapping[str, Values]) -> None:

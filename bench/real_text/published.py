@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 SMOLLM2_CARD = "model card of HuggingFaceTB/SmolLM2-135M-Instruct"
 GEMMA_CARD = "model card of google/gemma-3-270m"
@@ -107,3 +108,10 @@ MODELS: tuple[Carried, ...] = (
     ),
 )
 SMALL, LARGEST = MODELS[:3], MODELS[3]
+
+
+def pairs(benchmark: str) -> list[tuple[Carried, Carried]]:
+    """Pairs of models with a published accuracy, the better one first."""
+    known = [model for model in MODELS if benchmark in model.accuracy]
+    known.sort(key=lambda model: -model.accuracy[benchmark].percent)
+    return list(combinations(known, 2))

@@ -65,19 +65,23 @@ def _of_run(run: Run) -> list[tuple[str, str, str, float]]:
     return rows
 
 
-def weight_giver(traces: Sequence[Trace]) -> Values:
+def weight_giver(traces: Sequence[Trace], *, limit: int) -> Values:
     """R^phi of the model that gave the weights: its log-probabilities are what the bundle stores.
 
     Args:
         traces: weighed by it; the pieces spell the reasoning alone.
+        limit: of each benchmark the first so many, as ``rbridge score --limit`` takes them.
     """
     values: dict[tuple[str, str], dict[str, float]] = {}
     for trace in traces:
+        of_benchmark = values.setdefault(("R^phi", trace.key.benchmark), {})
+        if len(of_benchmark) == limit:
+            continue
         assert trace.pieces is not None
         num_bytes = len(trace.reasoning.encode())
         assert sum(map(len, trace.pieces.spelled)) == num_bytes
         bits = -float(trace.pieces.logprobs.sum()) / (np.log(2) * num_bytes)
-        values.setdefault(("R^phi", trace.key.benchmark), {})[trace.key.problem_id] = bits
+        of_benchmark[trace.key.problem_id] = bits
     return values
 
 
