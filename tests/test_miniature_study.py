@@ -95,7 +95,13 @@ def test_the_verdict_is_what_rank_says(studied: tuple[Path, Study]):
     assert line.accuracy == group.agreement.decision_accuracy
     assert (line.num_pairs, line.num_resolved, line.num_recipes, line.num_seeds) == (21, 21, 7, 2)
     families = {"family: correctness", "family: style"}
-    assert {line.part for line in lines} == {"all recipes", "equal dose", "held back", "development", *families}
+    assert {line.part for line in lines} == {
+        "all recipes",
+        "equal dose",
+        "held back",
+        "development",
+        *families,
+    }
     written = document(lines, saved(folder))
     assert len(written["lines"]) == 6 * 3
     assert json.loads(json.dumps(written, allow_nan=False)) == json.loads(json.dumps(written))
