@@ -18,6 +18,7 @@ from rbridge.benchmarks.problems import (
     text_sha256,
 )
 from rbridge.benchmarks.prompts import build_prompt, num_examples
+from rbridge.benchmarks.renumber import ranges, renumber
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
@@ -52,9 +53,11 @@ __all__ = [
     "num_examples",
     "own_folder",
     "problem_lines",
+    "ranges",
     "read_definition",
     "read_jsonl",
     "read_key",
+    "renumber",
     "resolve_questions",
     "salted",
     "shows_options",

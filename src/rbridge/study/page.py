@@ -107,6 +107,8 @@ def _contamination(results: Results) -> Iterator[ContaminationRow]:
                 interval=_pair(share["interval"]),
                 n=share["n"],
                 null=null["value"],
+                fresh=None if row["chance"] is None else row["chance"]["fresh_own"]["value"],
+                verdict=row["judged"]["verdict"],
                 too_short=row["too_short"],
                 first=tuple(row["first"]),
             )
