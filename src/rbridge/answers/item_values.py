@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -49,7 +50,10 @@ _BASELINES = (*CLOZE_METRICS, *_ONE_TEXT, MPCA)
 FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS, *_BASELINES)
 # Of every prediction, where they were kept (``--token-statistics``).
 STATISTICS = frozenset(name for name, *_ in statistic_columns())
-KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, *sorted(STATISTICS))
+# Problems against their twins, whose problem_id is the problem's and a number: ``42-twin1``.
+TWIN_GAP = "twin_gap"
+_TWIN = re.compile(r"(.+)-twin\d+")
+KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, TWIN_GAP, *sorted(STATISTICS))
 
 _MARGIN_FIELD: Mapping[str, Callable[[Margin], float | None]] = {
     MARGIN: lambda margin: margin.all_tokens,
@@ -62,6 +66,8 @@ _TABLES = {GOLD_BITS: GOLD, GENERIC_BITS: GENERIC}
 
 def has_metric(run: Run, metric: str) -> bool:
     """Whether a run can give a metric without being scored again."""
+    if metric == TWIN_GAP:
+        return bool(_of_twins(run))
     return metric in RUN_METRICS or (run.folder / _table(metric).file).is_file()
 
 
@@ -77,6 +83,8 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
     """
     if metric in RUN_METRICS:
         return _of_tokens(run, metric)
+    if metric == TWIN_GAP:
+        return _of_twins(run)
     if metric in STATISTICS:
         return _of_statistics(run, metric)
     table = _table(metric)
@@ -138,6 +146,18 @@ def _unread(run: Run, metric: str, table: Table) -> InputError:
 def _of_tokens(run: Run, metric: str) -> dict[Item, float]:
     every = _all_of_tokens(run.folder, run.manifest.key, run.view)
     return {item: value for item, values in every.items() if (value := getattr(values, metric)) is not None}
+
+
+def _of_twins(run: Run) -> dict[Item, float]:
+    """Bits a byte by which each problem's trace is likelier than its twins', the same voice and shots."""
+    values = _of_tokens(run, "trace_bits_per_byte")
+    twins: dict[Item, list[float]] = {}
+    for (benchmark, problem_id, *rest), value in values.items():
+        if match := _TWIN.fullmatch(problem_id):
+            twins.setdefault((benchmark, match[1], *rest), []).append(value)
+    return {
+        item: float(np.mean(of_twins)) - values[item] for item, of_twins in twins.items() if item in values
+    }
 
 
 def _of_statistics(run: Run, metric: str) -> dict[Item, float]:

@@ -94,7 +94,12 @@ def renumber(
     derived = _derived(equations)
     if isinstance(derived, str):
         return derived
-    words = {one.value for text in (question, reasoning) for one in quantities(text) if not text[one.start].isdigit()}
+    words = {
+        one.value
+        for text in (question, reasoning)
+        for one in quantities(text)
+        if not text[one.start].isdigit()
+    }
     known = asked | derived | unwritten(question) | words | _PLAIN
     nowhere = next((one.value for one in numbers["reasoning"] if one.value not in known), None)
     if nowhere is not None:
@@ -107,7 +112,11 @@ def renumber(
     for _ in range(_DRAWS if all(choices) else 0):
         new = {value: some[int(rng.integers(len(some)))] for value, some in zip(free, choices, strict=True)}
         if _follows(new, equations, derived) and _fits(new, every, fixed, within):
-            return _written(question, numbers["question"], new), _written(reasoning, numbers["reasoning"], new), new
+            return (
+                _written(question, numbers["question"], new),
+                _written(reasoning, numbers["reasoning"], new),
+                new,
+            )
     return f"no fitting numbers: {_DRAWS} draws"
 
 
@@ -137,8 +146,12 @@ def _equations(text: str) -> Iterable[tuple[_Side, ...]]:
 def _side(text: str) -> _Side:
     tokens = list(_TOKEN.finditer(text))
     operands = tuple(Fraction(one["number"].replace(",", "")) for one in tokens if one["number"])
-    shape = "".join("1" if one["number"] else _SIGNS.get(one["operation"], one["operation"]) for one in tokens)
-    return _Side(Step(shape, operands, Fraction(0)), tuple(bool(one["percent"]) for one in tokens if one["number"]))
+    shape = "".join(
+        "1" if one["number"] else _SIGNS.get(one["operation"], one["operation"]) for one in tokens
+    )
+    return _Side(
+        Step(shape, operands, Fraction(0)), tuple(bool(one["percent"]) for one in tokens if one["number"])
+    )
 
 
 def _derived(equations: Iterable[tuple[_Side, ...]]) -> set[Fraction] | str:
@@ -177,7 +190,10 @@ def _follows(
 
 
 def _fits(
-    new: Mapping[Fraction, Fraction], every: Sequence[_Number], fixed: set[Fraction], within: Mapping[str, Range]
+    new: Mapping[Fraction, Fraction],
+    every: Sequence[_Number],
+    fixed: set[Fraction],
+    within: Mapping[str, Range],
 ) -> bool:
     for old, value in new.items():
         same_kind = (value > 0) == (old > 0) and decimals(value) == decimals(old)

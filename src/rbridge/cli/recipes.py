@@ -133,7 +133,7 @@ def _short(one: SourceContamination) -> dict[str, Any]:
 
 def _print(found: Sequence[SourceContamination], worst: Mapping[str, SourceContamination]) -> None:
     print_table(
-        "Contamination (70 % of a text's word 8-grams stand in the source; 95 % interval; nulls: backwards; fresh text)",
+        "Contamination (70 % of a text's 8-grams stand in the source; 95 % interval; nulls: backwards, fresh text)",
         ("source", "benchmark", "of", "contaminated", "null", "fresh", "verdict", "too short", "such as"),
         [
             (

@@ -74,7 +74,9 @@ def judge(contaminated: Share, found: Chance | None) -> Judged:
         return Judged("none", None, None, "no text is long enough to tell")
     if found is None:
         verdict: Verdict = "found" if contaminated.num else "none"
-        return Judged(verdict, contaminated.value, contaminated.interval, "no fresh text shows what chance finds")
+        return Judged(
+            verdict, contaminated.value, contaminated.interval, "no fresh text shows what chance finds"
+        )
     # Chance is out of the question where no fresh text comes half as far. (Texts that share nearly all of their
     # 8-grams with others have too few of their own to be told by.)
     clear = _told(found.own, found.fresh_own) and not found.fresh_near.num and not found.fresh_whole.num

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rbridge.benchmarks import ranges, renumber
-from rbridge.quality import SEEN, Chance, Found, Judged, NgramIndex, Share, chance, is_contaminated, judge, share
+from rbridge.quality import (
+    SEEN,
+    Chance,
+    Found,
+    Judged,
+    NgramIndex,
+    Share,
+    chance,
+    is_contaminated,
+    judge,
+    share,
+)
 from rbridge.recipes.documents import documents
 from rbridge.recipes.spec import RecipeFile
 from rbridge.records import Trace
@@ -163,11 +174,13 @@ def _share(values: Sequence[float | bool | None], from_share: float = SEEN) -> S
 
 
 def by_recipe(recipes: RecipeFile, found: Sequence[SourceContamination]) -> Mapping[str, SourceContamination]:
-    """The worst finding among the sources of each recipe and of its bases: by the share that was put there, then by count.
+    """The worst finding among the sources of each recipe and its bases, by the share that was put there, then by count.
 
     A recipe without any finding that can be told has no entry.
     """
-    return {name: max(rows, key=worst_first) for name, rows in rows_of_recipes(recipes, found).items() if rows}
+    return {
+        name: max(rows, key=worst_first) for name, rows in rows_of_recipes(recipes, found).items() if rows
+    }
 
 
 def worst_first(one: SourceContamination) -> tuple[float, float]:

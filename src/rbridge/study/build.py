@@ -152,7 +152,12 @@ class _Builder:
 
     def _checks(self) -> Iterator[Unit]:
         for name in _used(self.study):
-            inputs = {**self._source(name), **self.traces, "questions": self.spec.scoring.questions, "rule": 2}
+            inputs = {
+                **self._source(name),
+                **self.traces,
+                "questions": self.spec.scoring.questions,
+                "rule": 2,
+            }
             yield Unit(f"source/{name}", "source", inputs)
         for name in self.recipes.recipes:
             sources = tuple(f"source/{source}" for source in recipe_sources(self.recipes, name))
