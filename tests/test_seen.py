@@ -5,20 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rbridge.benchmarks import renumber
+from rbridge.benchmarks import renumber, twin_traces
+from rbridge.errors import InputError
 from rbridge.miniature.world import draw_problem, standard_chain, stream
 from rbridge.rank import Replicates
 from rbridge.rank.seen import outlier_p_values, seen_problems
 from rbridge.records import Labels, Trace, TraceKey
-from rbridge.store.runs import RunStore
-from rbridge.traces.twins import twin_traces
+from rbridge.store.runs import RunStore, read_runs
+from rbridge.study.answer import Answer, answer, declare
+from rbridge.study.build import build_graph
+from rbridge.study.ledger import Ledger
+from rbridge.study.read import read_study
+from rbridge.study.results import Results
 from tests.commands import rbridge
 from tests.reports import make_bundle, make_manifest, score_trace
+from tests.studies import write_study
 
 EQUATION = re.compile(r"(\d+) ([-+]) (\d+) = (\d+)")
 
@@ -54,6 +63,13 @@ def test_twins_keep_words_and_arithmetic() -> None:
     assert twin_traces(traces, seed=1) != made
 
 
+def test_a_choice_of_answers_has_no_twin() -> None:
+    """Its options would still hold the numbers of before."""
+    trace = dataclasses.replace(small_world(1)[0], choices=("3", "4"))
+    made = twin_traces([trace])
+    assert (made.twins, made.missing) == ((), ((trace.key, "its options hold numbers of their own"),))
+
+
 @pytest.mark.parametrize(
     ("question", "reasoning", "expected"),
     [
@@ -61,6 +77,11 @@ def test_twins_keep_words_and_arithmetic() -> None:
         ("Has 12 and 5?", "12 + 5 = 17, and 31 more.", "a number comes from nowhere: 31"),
         ("Has 12 and 5?", "So 12 and 5.", "no equation is spelt out"),
         ("How many?", "1 + 1 = 2.", "no number of the question may be changed"),
+        (
+            "def area(a, b):\n    area(12, 5) == 60",
+            "Say 12 * 5 = 60.",
+            "the question is code, whose examples no equation spells out",
+        ),
     ],
 )
 def test_without_a_certain_way_a_trace_has_no_twin(question: str, reasoning: str, expected: str) -> None:
@@ -137,7 +158,7 @@ def leaky_runs(tmp_path: Path) -> Path:
             )
             for trace in bundle.traces
         ]
-        store.finish(make_manifest(name, bundle, labels=Labels(recipe=name, seed=0)), scored)
+        store.finish(make_manifest(name, bundle, labels=Labels(recipe=name, seed=0, size="50k")), scored)
     return tmp_path / "runs"
 
 
@@ -156,10 +177,44 @@ def test_seen_calls_the_recipe_that_saw_the_problems(
     rank = rbridge(capsys, "rank", leaky_runs, "--proxy", "trace_nll", "--json")
     assert rank.document["groups"][0]["twins"]["recipes"][0]["recipe"] == "leaked"
     assert rank.document["groups"][0]["contamination"] is None
+    # Twins stand aside: the loss on the problems alone, .3 for the one and 1 for the others.
+    values = {row["recipe"]: row["value"] for row in rank.document["groups"][0]["order"]}
+    assert values["leaked"] == pytest.approx(0.3, rel=0.05)
+    assert values["a"] == pytest.approx(1.0, rel=0.05)
     refused = rbridge(capsys, "rank", leaky_runs, "--proxy", "trace_nll", "--refuse-contaminated", "0.01")
     assert (refused.status, refused.out) == (1, "")
     assert refused.err.startswith("refused: leaked has seen the problems")
     assert refused.err.count("\n") == 1
+
+
+def test_two_recipes_with_twins_cannot_pass(leaky_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing shows how clean ones lie apart, so a ranking that must be clean is not given."""
+    for run in read_runs(leaky_runs):
+        if run.manifest.labels.recipe not in ("a", "leaked"):
+            shutil.rmtree(run.folder)
+    ranked = ("rank", leaky_runs, "--proxy", "trace_nll")
+    assert "fewer than 3 recipes" in rbridge(capsys, *ranked).out
+    refused = rbridge(capsys, *ranked, "--refuse-contaminated", "0")
+    assert (refused.status, "nothing tells what the recipes have seen" in refused.err) == (1, True)
+
+
+def test_a_study_refuses_a_recipe_that_has_seen_the_problems(
+    leaky_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it says how much it allows; else it shows the gaps."""
+    monkeypatch.setattr("rbridge.study.answer.scored", lambda _: tuple(read_runs(leaky_runs)))
+
+    def asked(**changes: Any) -> Answer:
+        study = read_study(write_study(tmp_path / "study", **changes))
+        graph, ledger = build_graph(study), Ledger(study.out)
+        declare(study, ledger, graph, now=datetime(2026, 11, 23, tzinfo=UTC))  # before the runs
+        return answer(Results(study, graph, ledger, {}))
+
+    wanted = {"metric": "trace_nll", "decision": "train the first", "margin": 0.01}
+    with pytest.raises(InputError, match=r"refused: .*leaked has seen the problems"):
+        asked(declaration=wanted, contamination={"refuse_above": 0.5})
+    (known,) = asked(declaration=wanted).known
+    assert any(line.startswith("twins: leaked scores") for line in known.lines())
 
 
 def checked(counts: dict[str, tuple[int, str]]) -> str:

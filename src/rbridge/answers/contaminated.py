@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ class _Row(BaseModel):
     judged: _Judged
 
 
-class _Recipe(BaseModel):
+class Checked(BaseModel):
+    """What of the benchmarks the sources of one recipe hold: a row a source, benchmark, and questions or traces."""
+
     model_config = ConfigDict(extra="ignore")
 
     every: list[_Row]
@@ -56,7 +58,7 @@ class _Recipe(BaseModel):
 class _Document(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    recipes: dict[str, _Recipe]
+    recipes: dict[str, Checked]
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,11 @@ class Known:
     def lines(self) -> list[str]:
         """A line a recipe."""
         found = [f"contamination: {one.text}" for one in self.recipes or ()]
-        for gap in () if self.twins is None else self.twins.gaps:
-            span = "" if gap.interval is None else f" [{gap.interval[0]:+.4f}, {gap.interval[1]:+.4f}]"
-            p_value = "" if gap.p_value is None else f", p {gap.p_value:.4f}"
-            verdict = gap.reason or (
-                "has seen the problems" if gap.seen else "not told apart from the others"
-            )
-            found.append(
-                f"twins: {gap.recipe} scores {self.twins.num_problems if self.twins else 0} problems better than "
-                f"their twins by {gap.gap:+.4f}{span} bits a byte{p_value}: {verdict}"
-            )
-        return found
+        return found if self.twins is None else [*found, *_gap_lines(self.twins)]
+
+    def can_tell(self) -> bool:
+        """Whether anything could call a recipe: a document, or enough recipes with twins."""
+        return self.recipes is not None or (self.twins is not None and self.twins.gaps[0].seen is not None)
 
     def refused(self, limit: float) -> list[str]:
         """The recipes for which the ranking is refused, and why; what was not checked cannot pass."""
@@ -117,7 +113,7 @@ class Known:
             for one in self.recipes or ()
             if one.verdict == "not checked" or (one.leaked or 0.0) > limit
         ]
-        seen = () if self.twins is None else self.twins.called()
+        seen = () if self.twins is None else [gap for gap in self.twins.gaps if gap.seen]
         return [
             *found,
             *(f"{gap.recipe} has seen the problems (gap to twins, p {gap.p_value:.4f})" for gap in seen),
@@ -125,25 +121,18 @@ class Known:
 
 
 def known_of(
-    groups: Sequence[RankedGroup], *, document: Path | None, source: Path, runs: Sequence[Run] = (),
-    by: Sequence[str] = ("benchmark",), last: int | None = None,
+    groups: Sequence[RankedGroup], *, checked: Mapping[str, Checked] | None, runs: Sequence[Run],
+    by: Sequence[str], last: int | None = None,
 ) -> list[Known]:  # fmt: skip
     """What is known of each ranking's recipes.
 
     Args:
         groups: the rankings.
-        document: what ``rbridge recipes check --json`` wrote; None: ``contamination.json`` among the runs, if any.
-        source: what was ranked.
+        checked: by recipe, from ``read_checked``; None where no source was checked.
         runs: that were ranked; looked at for twins.
         by, last: as of the ranking.
-
-    Raises:
-        InputError: the document cannot be read.
     """
-    if document is None and source.is_dir() and (source / FILE).is_file():
-        document = source / FILE
-    checked = None if document is None else _read(document)
-    twins = {}
+    twins: dict[tuple[tuple[str, str], ...], SeenGroup] = {}
     if runs and all(has_metric(run, TWIN_GAP) for run in runs):
         twins = {tuple(one.group.items()): one for one in seen_groups(runs, by=by, last=last)}
     return [
@@ -167,16 +156,40 @@ def refuse(known: Sequence[Known], limit: float | None) -> str | None:
         return None
     if not 0 <= limit <= 1:
         raise InputError(f"--refuse-contaminated {limit}: expected a share from 0 to 1")
-    if any(one.recipes is None and one.twins is None for one in known):
+    if not all(one.can_tell() for one in known):
         raise InputError(
             "--refuse-contaminated: nothing tells what the recipes have seen; give --contamination FILE (rbridge "
-            "recipes check --json), or score twins beside the problems (rbridge traces twins)"
+            "recipes check --json), or score twins beside the problems (rbridge traces twins) with three recipes or "
+            "more"
         )
     reasons = list(dict.fromkeys(reason for one in known for reason in one.refused(limit)))
     return f"refused: {'; '.join(reasons)}; at most {limit:g} is allowed" if reasons else None
 
 
-def _read(path: Path) -> Mapping[str, _Recipe]:
+def _gap_lines(group: SeenGroup) -> Iterator[str]:
+    for gap in group.gaps:
+        span = "" if gap.interval is None else f" [{gap.interval[0]:+.4f}, {gap.interval[1]:+.4f}]"
+        p_value = "" if gap.p_value is None else f", p {gap.p_value:.4f}"
+        verdict = gap.reason or ("has seen the problems" if gap.seen else "not told apart from the others")
+        yield (
+            f"twins: {gap.recipe} scores {group.num_problems} problems better than their twins by {gap.gap:+.4f}{span} "
+            f"bits a byte{p_value}: {verdict}"
+        )
+
+
+def read_checked(document: Path | None, source: Path) -> Mapping[str, Checked] | None:
+    """What ``rbridge recipes check --json`` wrote.
+
+    Args:
+        document: the file; None: ``contamination.json`` among the runs, if there is one.
+        source: what is ranked.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = source / FILE if document is None else document
+    if document is None and not path.is_file():
+        return None
     try:
         return _Document.model_validate(json.loads(path.read_bytes())).recipes
     except OSError as error:
@@ -188,9 +201,10 @@ def _read(path: Path) -> Mapping[str, _Recipe]:
         raise InputError(f"{path}: {first}; expected what rbridge recipes check --json prints") from error
 
 
-def _contaminated(recipe: str, checked: Mapping[str, _Recipe], benchmark: str | None) -> Contaminated:
+def _contaminated(recipe: str, checked: Mapping[str, Checked], benchmark: str | None) -> Contaminated:
     found = checked.get(recipe)
-    rows = [] if found is None else [row for row in found.every if benchmark in (None, row.benchmark)]
+    every = () if found is None else found.every
+    rows = [row for row in every if benchmark in (None, row.benchmark)]
     if not rows:
         where = "" if benchmark is None else f" on {benchmark}"
         return Contaminated(recipe, "not checked", None, f"{recipe} was not checked{where}")

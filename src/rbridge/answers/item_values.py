@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from rbridge.metric.margin import (
     own_voice,
 )
 from rbridge.metric.options import CLOZE, CLOZE_METRICS, SCALES, Spoken, by_problem, cloze
+from rbridge.records import twin_of
 from rbridge.store.readings import (
     GENERIC,
     GOLD,
@@ -50,9 +50,7 @@ _BASELINES = (*CLOZE_METRICS, *_ONE_TEXT, MPCA)
 FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS, *_BASELINES)
 # Of every prediction, where they were kept (``--token-statistics``).
 STATISTICS = frozenset(name for name, *_ in statistic_columns())
-# Problems against their twins, whose problem_id is the problem's and a number: ``42-twin1``.
 TWIN_GAP = "twin_gap"
-_TWIN = re.compile(r"(.+)-twin\d+")
 KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, TWIN_GAP, *sorted(STATISTICS))
 
 _MARGIN_FIELD: Mapping[str, Callable[[Margin], float | None]] = {
@@ -74,6 +72,8 @@ def has_metric(run: Run, metric: str) -> bool:
 def item_values(run: Run, metric: str) -> dict[Item, float]:
     """A metric's value of every item that has one.
 
+    Twins stand aside where their problem has a value too: they show what was seen (``twin_gap``), not what is known.
+
     Args:
         run: finished.
         metric: one of ``KNOWN_METRICS``.
@@ -81,10 +81,22 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
     Raises:
         InputError: the run lacks the reading that the metric comes from.
     """
-    if metric in RUN_METRICS:
-        return _of_tokens(run, metric)
     if metric == TWIN_GAP:
         return _of_twins(run)
+    found = _of_metric(run, metric)
+    return {item: value for item, value in found.items() if _original(item) not in found}
+
+
+def _original(item: Item) -> Item | None:
+    """The item that this one is a twin of."""
+    benchmark, problem_id, voice, shots, window = item
+    problem = twin_of(problem_id)
+    return None if problem is None else (benchmark, problem, voice, shots, window)
+
+
+def _of_metric(run: Run, metric: str) -> dict[Item, float]:
+    if metric in RUN_METRICS:
+        return _of_tokens(run, metric)
     if metric in STATISTICS:
         return _of_statistics(run, metric)
     table = _table(metric)
@@ -152,12 +164,11 @@ def _of_twins(run: Run) -> dict[Item, float]:
     """Bits a byte by which each problem's trace is likelier than its twins', the same voice and shots."""
     values = _of_tokens(run, "trace_bits_per_byte")
     twins: dict[Item, list[float]] = {}
-    for (benchmark, problem_id, *rest), value in values.items():
-        if match := _TWIN.fullmatch(problem_id):
-            twins.setdefault((benchmark, match[1], *rest), []).append(value)
-    return {
-        item: float(np.mean(of_twins)) - values[item] for item, of_twins in twins.items() if item in values
-    }
+    for item, value in values.items():
+        original = _original(item)
+        if original is not None and original in values:
+            twins.setdefault(original, []).append(value)
+    return {item: float(np.mean(of_twins)) - values[item] for item, of_twins in twins.items()}
 
 
 def _of_statistics(run: Run, metric: str) -> dict[Item, float]:

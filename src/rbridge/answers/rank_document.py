@@ -21,16 +21,14 @@ def rank_document(
     groups: Sequence[Beheld],
     statuses: Sequence[Status],
     combined: Sequence[Combined],
-    known: Sequence[Known] = (),
+    known: Sequence[Known],
 ) -> dict[str, Any]:
     """What ``rbridge rank --json`` prints."""
     return {
         "format_version": FORMAT_VERSION,
         "groups": [
             {**_rank_group(one.ranked), **_beheld(one), "declaration": asdict(status), **more.document()}
-            for one, status, more in zip(
-                groups, statuses, known or [Known(None, None)] * len(groups), strict=True
-            )
+            for one, status, more in zip(groups, statuses, known, strict=True)
         ],
         "combined": [_combined(one) for one in combined],
     }

@@ -36,10 +36,6 @@ class SeenGroup:
     level: float
     gaps: tuple[Gap, ...]
 
-    def called(self) -> tuple[Gap, ...]:
-        """The recipes that have seen the problems."""
-        return tuple(gap for gap in self.gaps if gap.seen)
-
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {

@@ -18,11 +18,12 @@ from rbridge.benchmarks.problems import (
     text_sha256,
 )
 from rbridge.benchmarks.prompts import build_prompt, num_examples
-from rbridge.benchmarks.renumber import ranges, renumber
+from rbridge.benchmarks.renumber import renumber
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
 from rbridge.benchmarks.stops import STOPS, Stops, cut_reply, stops_of
+from rbridge.benchmarks.trace_twins import twin_traces
 from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
@@ -53,7 +54,6 @@ __all__ = [
     "num_examples",
     "own_folder",
     "problem_lines",
-    "ranges",
     "read_definition",
     "read_jsonl",
     "read_key",
@@ -65,5 +65,6 @@ __all__ = [
     "strip_wrapper",
     "text_sha256",
     "twin",
+    "twin_traces",
     "worked_examples",
 ]

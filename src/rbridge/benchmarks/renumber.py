@@ -29,6 +29,7 @@ _EQUATION = re.compile(rf"(?<![\d.,])(?:{_SIDE})(?:\s*=\s*(?:{_SIDE}))+")
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})(?P<percent>%?)|(?P<operation>{_OPERATION})")
 _SIGNS = {"×": "*", "·": "*", "x": "*", r"\times": "*", r"\cdot": "*", "÷": "/", r"\div": "/", "−": "-"}
 _MARKER = re.compile(r"(?:^\s*|\bstep\s+)\Z", re.IGNORECASE | re.MULTILINE)
+_CODE = re.compile(r"^\s*def \w+\(", re.MULTILINE)
 _PLAIN = frozenset(map(Fraction, (0, 1, 2, 10, 100)))
 
 
@@ -87,6 +88,8 @@ def renumber(
     Returns:
         The new question and reasoning, and the new number for each old one; or why there are none.
     """
+    if _CODE.search(question):
+        return "the question is code, whose examples no equation spells out"
     equations = list(_equations(reasoning))
     numbers = {"question": _numbers(question), "reasoning": _numbers(reasoning)}
     every = [*numbers["question"], *numbers["reasoning"]]

@@ -99,7 +99,7 @@ def rank(
     """
     from rbridge.answers.beside import beside_groups
     from rbridge.answers.combined import combine_groups
-    from rbridge.answers.contaminated import known_of, refuse
+    from rbridge.answers.contaminated import known_of, read_checked, refuse
     from rbridge.answers.declared import check_date, status
     from rbridge.answers.evaluations import is_evaluation_metric
     from rbridge.answers.rank import RankQuestion, rank_groups
@@ -138,8 +138,7 @@ def rank(
     scores = dated and not is_evaluation_metric(proxy)
     known = known_of(
         ranked,
-        document=contamination,
-        source=source,
+        checked=read_checked(contamination, source),
         runs=read_whole_runs(source, View(voice, weights)) if scores else (),
         by=question.by,
         last=last,

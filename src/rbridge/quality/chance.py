@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from rbridge.quality.figures import Share
 
 # Of calling texts found that chance alone puts there, over both measures.
@@ -22,7 +24,7 @@ class Chance:
     Attributes:
         own: texts of which 70 % of the 8-grams that no other text has were seen.
         fresh_own: the same of fresh texts.
-        fresh_near: fresh texts of which 35 % were.
+        fresh_near: fresh texts of which 17.5 % were: a quarter of the rule's.
         whole: texts that stand word by word in one document.
         fresh_whole: the same of fresh texts.
         p_value: of so large a difference by chance (Fisher's exact test, one-sided), the smaller one, twice.
@@ -77,7 +79,7 @@ def judge(contaminated: Share, found: Chance | None) -> Judged:
         return Judged(
             verdict, contaminated.value, contaminated.interval, "no fresh text shows what chance finds"
         )
-    # Chance is out of the question where no fresh text comes half as far. (Texts that share nearly all of their
+    # Chance is out of the question where no fresh text comes a quarter as far. (Texts that share nearly all of their
     # 8-grams with others have too few of their own to be told by.)
     clear = _told(found.own, found.fresh_own) and not found.fresh_near.num and not found.fresh_whole.num
     if not contaminated.num or clear:
@@ -101,7 +103,7 @@ def _p(texts: Share, fresh: Share) -> float:
 
     if not _told(texts, fresh):
         return 1.0
-    table = [[texts.num, texts.n - texts.num], [fresh.num, fresh.n - fresh.num]]
+    table = np.array([[texts.num, texts.n - texts.num], [fresh.num, fresh.n - fresh.num]])
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from rbridge.benchmarks import ranges, renumber
+from rbridge.benchmarks import twin_traces
 from rbridge.quality import (
     SEEN,
     Chance,
@@ -23,7 +20,7 @@ from rbridge.quality import (
 )
 from rbridge.recipes.documents import documents
 from rbridge.recipes.spec import RecipeFile
-from rbridge.records import Trace
+from rbridge.records import Trace, twin_of
 
 _FIRST = 3  # names shown
 
@@ -75,7 +72,7 @@ def check_contamination(
 
     Args:
         recipes: the file.
-        traces: with their questions, as far as these are known.
+        traces: with their questions, as far as these are known; the twins of others among them are not looked for.
         fresh: traces that are known to stand in no source, for what chance finds; of a benchmark without any, the
             traces themselves with other numbers, as far as they spell out their arithmetic.
         progress: told of each source.
@@ -85,8 +82,12 @@ def check_contamination(
         MissingExtra: a hub dataset is asked for and ``datasets`` is not installed.
     """
     given = {trace.key.benchmark for trace in fresh}
-    twins = _renumbered([trace for trace in traces if trace.key.benchmark not in given])
-    texts = [*_texts(traces), *(replace(text, fresh=True) for text in _texts([*fresh, *twins]))]
+    problems = {(trace.key.benchmark, trace.key.problem_id) for trace in traces}
+    asked = [
+        trace for trace in traces if (trace.key.benchmark, twin_of(trace.key.problem_id)) not in problems
+    ]
+    twins = twin_traces([trace for trace in asked if trace.key.benchmark not in given]).twins
+    texts = [*_texts(asked), *(replace(text, fresh=True) for text in _texts([*fresh, *twins]))]
     found: list[SourceContamination] = []
     used = {source for recipe in recipes.recipes.values() for phase in recipe.phases for source in phase.mix}
     for name, source in recipes.sources.items():
@@ -105,20 +106,6 @@ def check_contamination(
         progress(f"{name}: {num_documents} documents, {num_chars} characters read")
         found += _by_benchmark(name, texts, index.found())
     return tuple(found)
-
-
-def _renumbered(traces: Sequence[Trace]) -> list[Trace]:
-    """Traces and questions with other numbers, where these can be had."""
-    made: list[Trace] = []
-    for benchmark in dict.fromkeys(trace.key.benchmark for trace in traces):
-        those = [trace for trace in traces if trace.key.benchmark == benchmark and trace.question is not None]
-        within = ranges(text for trace in those for text in (trace.question or "", trace.reasoning))
-        for trace in those:
-            rng = np.random.default_rng(zlib.crc32(str(trace.key).encode()))
-            twin = renumber(trace.question or "", trace.reasoning, rng, within)
-            if not isinstance(twin, str):
-                made.append(replace(trace, question=twin[0], reasoning=twin[1]))
-    return made
 
 
 def _texts(traces: Sequence[Trace]) -> list[_Text]:
@@ -148,7 +135,7 @@ def _by_benchmark(source: str, texts: Sequence[_Text], seen: Found) -> list[Sour
         level = chance(
             _share([seen.own[at] for at in members]),
             _share([seen.own[at] for at in fresh]),
-            _share([seen.own[at] for at in fresh], SEEN / 2),
+            _share([seen.own[at] for at in fresh], SEEN / 4),
             _share([seen.whole[at] for at in members]),
             _share([seen.whole[at] for at in fresh]),
         )

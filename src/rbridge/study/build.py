@@ -276,7 +276,10 @@ class _Builder:
 
     def _rank(self, scores: list[str], targets: tuple[str, ...]) -> Unit:
         nulls = tuple(f"null/{name}" for name in self.recipes.recipes) if self.spec.report.null_bytes else ()
-        inputs = {"declaration": self.spec.declaration.model_dump(mode="json"), "version": _VERSION}
+        inputs = {
+            "declaration": self.spec.declaration.model_dump(mode="json"), "version": _VERSION,
+            "contamination": self.spec.contamination.model_dump(mode="json"),
+        }  # fmt: skip
         return Unit("rank", "rank", inputs, wants=(*scores, *nulls, *targets))
 
 

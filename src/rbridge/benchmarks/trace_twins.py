@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from rbridge.benchmarks import ranges, renumber
+from rbridge.benchmarks.renumber import ranges, renumber
 from rbridge.records import Trace, TraceKey
 
 
@@ -28,7 +28,7 @@ class Twinned:
 
 
 def twin_traces(traces: Sequence[Trace], *, seed: int = 0, each: int = 1) -> Twinned:
-    """Twins of every trace that spells out its arithmetic (see ``benchmarks.renumber``).
+    """Twins of every trace that spells out its arithmetic (see ``renumber``).
 
     Args:
         traces: with their questions.
@@ -43,6 +43,9 @@ def twin_traces(traces: Sequence[Trace], *, seed: int = 0, each: int = 1) -> Twi
         for trace in those:
             if trace.question is None:
                 missing.append((trace.key, "its question is not known"))
+                continue
+            if trace.choices is not None:
+                missing.append((trace.key, "its options hold numbers of their own"))
                 continue
             if trace.prompt is not None and trace.prompt.count(trace.question) != 1:
                 missing.append((trace.key, "its prompt does not hold its question"))
