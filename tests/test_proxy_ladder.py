@@ -167,6 +167,21 @@ def test_gradients_of_micro_batches_are_those_of_the_batch(trained, tmp_path: Pa
         assert torch.allclose(weight, whole[name], atol=5e-5), name
 
 
+def test_two_workers_train_the_same_bits_as_one(trained, tmp_path: Path):
+    """Processes of their own, bases before what stands on them; the order told is the plan's."""
+    file, out = trained
+    planned = plan(file, tmp_path / "out")
+    found = train_ladder(tuple(planned.values()), progress=lambda _: None, workers=2, devices=CPU)
+    assert [one.job.recipe for one in found] == ["both", "heap", "more"]
+    assert all(one.trained for one in found)
+    for name, one in plan(file, out).items():
+        ours = load_file(planned[name].job.final / "model.safetensors")
+        theirs = load_file(one.job.final / "model.safetensors")
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+    again = train_ladder(tuple(plan(file, tmp_path / "out").values()), progress=lambda _: None, workers=2)
+    assert not any(one.trained for one in again)
+
+
 def test_what_is_kept_is_a_checkpoint_that_the_scorer_reads(trained):
     """Three by three: folders, labels with tokens and FLOPs by 6ND, weights that AutoModel loads."""
     file, out = trained
