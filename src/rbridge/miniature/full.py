@@ -16,7 +16,7 @@ LADDER = (
     Size("p32", width=32, heads=2, num_tokens=100_000, learning_rate=1e-2),
     Size("p48", width=48, heads=3, num_tokens=166_000, learning_rate=8e-3),
 )
-TARGET = Size("t64", width=64, heads=4, num_tokens=500_000, learning_rate=6e-3)
+TARGET = Size("t64", width=64, heads=4, num_tokens=1_000_000, learning_rate=4e-3)
 SEEDS = (0, 1, 2)
 FEW_SEEDS = (0, 1)
 _PROXY_PROBLEMS = 100
