@@ -115,7 +115,7 @@ def test_many_rankings_stay_one_sentence(tmp_path: Path) -> None:
     target, nulls = head([good, bad], comparison_sections(rows), ()).remarks
     assert target.text == (
         "Decision accuracy from 0.60 to 0.80 over 2 rankings with a target (chance 0.5); "
-        "its interval lies above chance in 1 of them."
+        "it lies above chance, by interval and p, in 1 of them."
     )
     assert nulls.text == "Gain shown in 1 of 2 comparisons: x; no gain shown for y."
     none = comparison_sections([replace(row, gains=()) for row in rows])

@@ -103,7 +103,5 @@ def test_another_base_at_the_same_place_redoes_what_stands_on_it(place: Path) ->
     finally:
         weights.write_bytes(kept)
     redone = {name for name in before if before[name] != after[name]}
-    assert {name.partition("/")[0] for name in redone} == {"train", "score", "rank", "report"} & {
-        name.partition("/")[0] for name in redone
-    }
     assert {name for name in before if name.startswith("train/")} <= redone
+    assert {name.partition("/")[0] for name in redone} <= {"train", "score", "rank", "report"}

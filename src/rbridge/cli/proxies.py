@@ -82,7 +82,7 @@ def train(
         Print JSON instead of tables.
     """
     from rbridge.errors import InputError
-    from rbridge.proxies.processes import first_goes_first, freeze_imports, is_first
+    from rbridge.proxies.processes import first_goes_first, is_first
     from rbridge.proxies.rungs import parse_tokens, size_named
     from rbridge.proxies.train_ladder import LadderSettings, plan_ladder, train_ladder
     from rbridge.recipes import read_recipes
@@ -108,7 +108,6 @@ def train(
         planned = plan_ladder(found, sizes, _seeds(seed), out, settings, progress=progress)
     if not json and is_first():
         _print_plan(planned)
-    freeze_imports()
     trained = () if dry_run else train_ladder(planned, progress=progress, workers=workers)
     if not is_first():
         return 0

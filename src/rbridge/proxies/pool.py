@@ -10,10 +10,8 @@ from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from importlib import import_module
 
 from rbridge.errors import RBridgeError
-from rbridge.proxies.processes import freeze_imports
 
 
 @contextmanager
@@ -54,8 +52,6 @@ def _start_worker() -> None:
     import torch  # in the workers alone
 
     torch.set_num_threads(1)
-    import_module("rbridge.proxies.job")
-    freeze_imports()
 
 
 def end_with_parent() -> None:

@@ -1,27 +1,15 @@
-"""The processes that train: who of those that torchrun starts writes, and who waits for whom."""
+"""The processes of one training that torchrun starts: who writes, and who waits for whom."""
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
 
 
 def is_first() -> bool:
     """Whether this process writes: the only one, or the first of several."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-@cache
-def freeze_imports() -> None:
-    """Keep what has been imported out of garbage collections, once a process and before its first model.
-
-    Trainer collects at the start of every model, which took .65 CPU s, a third of a proxy of 20,000 tokens.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def num_processes() -> int:

@@ -25,11 +25,10 @@ def train_side_by_side(
     """
     left: list[ProxyJob] = []
     for job in jobs:
-        done = finished(job)
-        if done is None:
-            left.append(job)
+        if found := finished(job):
+            yield found
         else:
-            yield done
+            left.append(job)
     if not left:
         return
     unfinished = {str(job.final) for job in left}
@@ -43,8 +42,6 @@ def train_side_by_side(
         while ready or training:
             training |= {pool.submit(train_job, job, devices=devices) for job in ready}
             ended, training = wait(training, return_when=FIRST_COMPLETED)
-            ready = []
-            for future in ended:
-                one = future.result()
-                ready += behind.get(str(one.job.final), [])
-                yield one
+            done = [future.result() for future in ended]
+            ready = [job for one in done for job in behind.get(str(one.job.final), [])]
+            yield from done

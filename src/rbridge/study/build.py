@@ -68,7 +68,7 @@ class _Builder:
         self.base_parameters = {
             name: num_parameters(Path(base))
             for name, base in bases.items()
-            if base is not None and not self.bases[name].startswith("none: ") and Path(base).is_dir()
+            if base is not None and Path(base).is_dir()
         }
         digests.keep()
         self.sizes = {size.name: size for size in SIZES}

@@ -27,34 +27,32 @@ class Digests:
 
     def of_source(self, name: str, source: Source) -> str:
         """A source's hash, or why it has none. A hub dataset is asked for its commit once."""
-
-        def files() -> Sequence[Path]:
-            return [] if source.kind == "hub" else source_files(name, source)
-
-        return self._of(source.model_dump(mode="json"), files, lambda: source_digest(name, source))
+        try:
+            files = [] if source.kind == "hub" else source_files(name, source)
+            return self._of(source.model_dump(mode="json"), files, lambda: source_digest(name, source))
+        except RBridgeError as error:
+            return f"none: {error}"
 
     def of_base(self, name: str) -> str:
-        """The hash of a base checkpoint's config and weights; of one at a hub, its name, which is taken at its word."""
+        """The hash of a base checkpoint's config and weights; of one at a hub, its name, which is taken at its word.
+
+        Raises:
+            InputError: the folder holds no config or no weights.
+        """
         folder = Path(name)
         if not folder.is_dir():
             return name
-        return self._of(
-            "base",
-            lambda: base_files(folder),
-            lambda: sha256_json({file.name: sha256_file(file) for file in base_files(folder)}),
-        )
+        files = base_files(folder)
+        return self._of("base", files, lambda: sha256_json({file.name: sha256_file(file) for file in files}))
 
     def keep(self) -> None:
         """Write what was found anew; a study that was never run has no folder, and keeps nothing."""
         if self._fresh != self._kept and self._file.parent.is_dir():
             write_json(self._file, self._fresh)
 
-    def _of(self, settings: object, files: Callable[[], Sequence[Path]], digest: Callable[[], str]) -> str:
-        try:
-            stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files()]
-            signature = sha256_json([settings, stats])
-            if signature not in self._fresh:
-                self._fresh[signature] = digest()
-        except RBridgeError as error:
-            return f"none: {error}"
+    def _of(self, settings: object, files: Sequence[Path], digest: Callable[[], str]) -> str:
+        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        signature = sha256_json([settings, stats])
+        if signature not in self._fresh:
+            self._fresh[signature] = digest()
         return self._fresh[signature]

@@ -99,11 +99,9 @@ def tokenise_source(results: Results, unit: Unit, _: Progress) -> Outcome:
 def train(results: Results, unit: Unit, progress: Progress) -> Outcome:
     """One model; where an earlier run was stopped, it goes on from there to the same weights."""
     from rbridge.proxies.job import train_job
-    from rbridge.proxies.processes import freeze_imports
     from rbridge.proxies.rungs import size_named
     from rbridge.proxies.train_ladder import LadderSettings, PlannedProxy, plan_ladder
 
-    freeze_imports()
     study = results.study
     assert unit.recipe is not None
     assert unit.size is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import mean
+from statistics import fmean
 from typing import Any
 
 from rbridge.report import (
@@ -173,8 +173,8 @@ def _trained(results: Results) -> Iterator[TrainedRow]:
             size=size,
             seeds=len(models),
             parameters=labels[0]["parameters"],
-            tokens=mean(one["tokens"] for one in labels),
-            flops=mean(one["flops"] for one in labels),
+            tokens=fmean(one["tokens"] for one in labels),
+            flops=fmean(one["flops"] for one in labels),
             seconds=sum(found["seconds"] for found in models),
             repeats="; ".join(_repeats(one) for one in models[0]["repetitions"] if one["repeats"] > 1),
         )
