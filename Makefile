@@ -1,4 +1,4 @@
-.PHONY: help demo miniature miniature-full test bench bench-gguf targets docs clean
+.PHONY: help demo miniature miniature-full test bench bench-gguf bench-real targets docs clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ bench: ## measure speed, coverage and agreement (slow: every script of bench/)
 
 bench-gguf: ## compile llama-cpp-python (most of an hour) and compare it with transformers on GGUF files
 	@python3 dev bench-gguf
+
+bench-real: ## fetch real models and corpora (1.2 GB) and read them: published accuracies, proxies on real text
+	@python3 dev bench-real
 
 docs: ## rewrite docs/commands.md from the commands' --help
 	@python3 dev run python -m tests.reference

@@ -24,7 +24,10 @@ from rbridge.proxies.ladder import Size
 from rbridge.records import Labels
 
 DATA = Path(__file__).parents[1] / "src/rbridge/miniature/data/full"
-ACCURACIES = {"std90": 0.9, "wrong50": 0.3, "other-words": 0.7, "equations": 0.5, "shuffled": 0.1}
+ACCURACIES = {
+    "std90": 0.9, "wrong15": 0.8, "wrong50": 0.3, "other-words": 0.7, "bare-steps": 0.6, "equations": 0.5,
+    "shuffled": 0.1,
+}  # fmt: skip
 TINY = Plan(
     recipes=tuple(recipe for recipe in ALL if recipe.name in ACCURACIES),
     seeds=(0, 1),
@@ -41,7 +44,7 @@ def as_if_trained(recipe: str, seed: int) -> Trained:
 
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
-    """A study of five recipes on three of the recorded traces, two proxies each; its tables beside it."""
+    """A study of seven recipes on three of the recorded traces, two proxies each; its tables beside it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("study")
@@ -90,27 +93,35 @@ def test_the_verdict_is_what_rank_says(studied: tuple[Path, Study]):
     (line,) = [line for line in lines if (line.part, line.metric) == ("all recipes", "question_margin")]
     assert group.agreement is not None
     assert line.accuracy == group.agreement.decision_accuracy
-    assert (line.num_pairs, line.num_resolved, line.num_recipes, line.num_seeds) == (10, 10, 5, 2)
-    assert {line.part for line in lines} == {"all recipes", "equal dose", "held back", "development"}
+    assert (line.num_pairs, line.num_resolved, line.num_recipes, line.num_seeds) == (21, 21, 7, 2)
+    families = {"family: correctness", "family: style"}
+    assert {line.part for line in lines} == {
+        "all recipes",
+        "equal dose",
+        "held back",
+        "development",
+        *families,
+    }
     written = document(lines, saved(folder))
-    assert len(written["lines"]) == 4 * 3
+    assert len(written["lines"]) == 6 * 3
     assert json.loads(json.dumps(written, allow_nan=False)) == json.loads(json.dumps(written))
 
 
 def test_confidence_counts_pairs_by_both_rules(studied: tuple[Path, Study]):
-    """Both rules speak of the development and the held-back recipes, on the same resolved pairs."""
+    """Both rules speak of the development and the held-back recipes; the latter are learnt from the former alone."""
     folder, study = studied
     rows = confidence(study, folder)
+    rules = ("seeds and items", "other recipes' targets")
     assert {(row.part, row.rule) for row in rows} == {
-        (part, rule)
-        for part in ("development", "held back")
-        for rule in ("seeds and items", "with the score's bias")
+        (part, rule) for part in ("development", "held back") for rule in rules
     }
-    assert {row.part: row.calls.num_pairs for row in rows} == {"development": 3, "held back": 1}
+    by_seeds = {row.part: row.calls.num_held for row in rows if row.rule == rules[0]}
+    assert by_seeds == {"development": 10, "held back": 1}
     for row in rows:
-        assert 0 <= row.calls.num_right <= row.calls.num_called <= row.calls.num_pairs
+        assert 0 <= row.calls.num_right <= row.calls.num_held_called <= row.calls.num_held
+        assert (row.learnt is None) == (row.rule == rules[0])
+        assert row.learnt is None or row.learnt.num_targets == 5
     assert "NaN" not in str(confidence_document(rows))
-    assert "inf" not in str(confidence_document(rows))
 
 
 def test_the_page_holds_every_recipe(studied: tuple[Path, Study]):

@@ -11,15 +11,21 @@ from rbridge.answers.observations import RankGroup
 from rbridge.answers.question import RankQuestion
 from rbridge.rank import (
     Agreement,
+    Calls,
     Decisions,
     Pilot,
     Ranking,
+    Relation,
     agreement,
     apart_from_ties,
+    calls,
     concordance,
     decisions,
     one_seed_decision_accuracy,
+    relation,
     resample_means,
+    resolved,
+    target_probability,
 )
 
 
@@ -56,20 +62,28 @@ class Held:
         items_interval: of the decision accuracy over items and seeds, the recipes being those that they
             are; None where nothing was resampled.
         tau_items_interval: of Kendall's tau likewise; None also where it has no value.
+        target_probability: that the first recipe has a better target than the second, by names, learnt from the
+            others' targets; None with too few targets.
+        relation: what it is learnt from.
+        calls: the pairs called by it.
     """
 
     agreement: Agreement
-    decisions: Decisions | None
-    items_interval: tuple[float, float] | None
-    tau_items_interval: tuple[float, float] | None
+    decisions: Decisions | None = None
+    items_interval: tuple[float, float] | None = None
+    tau_items_interval: tuple[float, float] | None = None
+    target_probability: Mapping[str, Mapping[str, float]] | None = None
+    relation: Relation | None = None
+    calls: Calls | None = None
 
 
 def hold(case: Case, rng: np.random.Generator) -> Held:
     """Hold a group's ranking against its targets."""
     found = _agreement(case, rng)
     if found.num_recipes < 2:
-        return Held(found, None, None, None)
-    return Held(found, _decisions(case, rng), *_items_intervals(case, rng))
+        return Held(found)
+    held, intervals = _decisions(case, rng), _items_intervals(case, rng)
+    return Held(found, held, *intervals, *_calls(case, rng))
 
 
 def _agreement(case: Case, rng: np.random.Generator) -> Agreement:
@@ -91,10 +105,7 @@ def _decisions(case: Case, rng: np.random.Generator) -> Decisions:
     rows = [(at, row) for at, row in enumerate(case.ranking.order) if row.recipe in case.targets]
     names = [row.recipe for _, row in rows]
     at = [place for place, _ in rows]
-    errors = None
-    noise = case.group.target_noise
-    if noise is not None and all(name in noise.errors for name in names):
-        errors = np.array([noise.errors[name] for name in names])
+    errors = _errors(case, names)
     apart = None
     if case.ranking.resampled:
         apart = apart_from_ties(names, [row.tied_with or () for _, row in rows])
@@ -110,6 +121,47 @@ def _decisions(case: Case, rng: np.random.Generator) -> Decisions:
         resamples=case.question.resamples,
         level=case.question.level,
     )
+
+
+def _errors(case: Case, names: Sequence[str]) -> np.ndarray | None:
+    """Standard errors of the targets; None unless all are known."""
+    noise = case.group.target_noise
+    if noise is None or not all(name in noise.errors for name in names):
+        return None
+    return np.array([noise.errors[name] for name in names])
+
+
+def _calls(
+    case: Case, rng: np.random.Generator
+) -> tuple[Mapping[str, Mapping[str, float]] | None, Relation | None, Calls | None]:
+    """What the other recipes' targets say of each pair of recipes in the traces' format, with a target or without."""
+    inside = case.group.in_format
+    order = [row for row in case.ranking.order if inside is None or row.recipe in inside]
+    if len(order) < 2:
+        return None, None, None
+    known = np.array([row.recipe in case.targets for row in order])
+    names = [row.recipe for row in order if row.recipe in case.targets]
+    score = case.sign * np.array([row.value for row in order])
+    truth = np.zeros(len(order))
+    truth[known] = case.signed_targets(names)
+    counted = None
+    errors = _errors(case, names)
+    if errors is not None:
+        counted = np.zeros((len(order), len(order)), dtype=bool)
+        counted[np.ix_(known, known)] = resolved(truth[known], errors, case.question.resolve)
+    stated = target_probability(score, truth, known)
+    if stated is None:
+        return None, None, None
+    found = calls(stated, truth, known, counted=counted, rng=rng, resamples=case.question.resamples)
+    return by_names([row.recipe for row in order], stated), relation(score, truth, known), found
+
+
+def by_names(names: Sequence[str], matrix: np.ndarray) -> dict[str, dict[str, float]]:
+    """A matrix of pairs for JSON, without its diagonal."""
+    return {
+        name: {other: float(share) for other, share in zip(names, shares, strict=True) if other != name}
+        for name, shares in zip(names, matrix, strict=True)
+    }
 
 
 def _items_intervals(

@@ -24,7 +24,7 @@ from rbridge.errors import IncomparableRuns, InputError
 from rbridge.metric import metric_named
 from rbridge.metric.margin import OTHER_BITS
 from rbridge.metric.options import CLOZE_METRICS
-from rbridge.rank import Replicates
+from rbridge.rank import GAP, Replicates, in_format
 from rbridge.store.runs import Run
 
 # Metrics whose unit does not depend on the tokenizer.
@@ -194,9 +194,11 @@ def _group(
         seeds=tuple(column.seed for column in columns),
         values=np.array(values, dtype=np.float64),
     )
+    inside = _in_format(columns, shared)
     return RankGroup(
         group=group,
         replicates=replicates,
+        in_format=inside,
         targets=None if targets is None else _targets(group, replicates.names, targets),
         target_noise=noise.get(group.get("benchmark"), noise.get(None)),
         num_dropped=len(every) - len(shared),
@@ -205,9 +207,30 @@ def _group(
             *_voice_notes(shared),
             *_window_notes(shared),
             *_weight_notes(columns, metric),
+            *_format_note(replicates.names, inside),
             *_precision_note(columns, replicates, metric),
         ),
     )
+
+
+def _in_format(columns: Sequence[_Column], shared: Collection[Item]) -> frozenset[str]:
+    """Recipes in the traces' format, by their mean loss of the shared traces (see ``rank.formats``)."""
+    losses: dict[str, list[float]] = {}
+    for column in columns:
+        of_traces = item_values(column.run, "trace_nll")
+        traces = [value for item, value in of_traces.items() if item in shared] or list(of_traces.values())
+        losses.setdefault(column.recipe, []).append(float(np.mean(traces)))
+    inside = in_format(np.array([np.mean(values) for values in losses.values()]))
+    return frozenset(name for name, is_inside in zip(losses, inside, strict=True) if is_inside)
+
+
+def _format_note(names: Sequence[str], inside: frozenset[str]) -> Iterator[str]:
+    outside = [name for name in names if name not in inside]
+    if outside:
+        yield (
+            f"{', '.join(outside)} write in another format than the traces (a step of {GAP:g} nat a token or more): "
+            "their places against the others follow style, and no pair with them is called"
+        )
 
 
 def _precision_note(columns: Sequence[_Column], replicates: Replicates, metric: str) -> Iterator[str]:

@@ -28,6 +28,7 @@ class RankGroup:
         target_noise: standard errors of the targets; None where nothing tells them.
         num_dropped: rows or items left out.
         notes: what a reader must know of the values, one line each.
+        in_format: recipes that write in the traces' format; None where no trace was scored.
     """
 
     group: Mapping[str, str]
@@ -36,6 +37,7 @@ class RankGroup:
     target_noise: TargetNoise | None
     num_dropped: int
     notes: tuple[str, ...]
+    in_format: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def read_rank_groups(
         raise InputError(f"{path}: holds no rows")
     for column in ("recipe", proxy, *([target] if target else []), *by):
         if column not in columns:
-            raise InputError(f"{path}: no column {column!r}; it has {', '.join(columns)}")
+            remedy = f"; group by others with --by ({', '.join(columns)})" if column in by else ""
+            raise InputError(f"{path}: no column {column!r}; it has {', '.join(columns)}{remedy}")
     groups: dict[tuple[str, ...], list[_Row]] = {}
     dropped: dict[tuple[str, ...], int] = {}
     for number, row in of_stage(path, list(enumerate(cells, start=2)), stage=stage, by=by):

@@ -20,9 +20,11 @@ from rbridge.metric import lower_is_better
 from rbridge.metric.margin import MARGIN
 from rbridge.rank import (
     Agreement,
+    Calls,
     Decisions,
     Pilot,
     Ranking,
+    Relation,
     Replicates,
     mean_covariance,
     pilot_of,
@@ -45,8 +47,8 @@ class RankedGroup:
 
     ``replicates`` are the values that were ranked; ``decisions``, ``items_interval`` (of the decision
     accuracy, by resampling items and seeds) and ``tau_items_interval`` (of Kendall's tau) stand where there
-    are targets for two recipes. ``abstain``
-    says why the ranks of a margin mean nothing, where that is so.
+    are targets for two recipes. ``abstain`` says why the ranks of a margin mean nothing, where that is so.
+    ``target_probability``, ``relation`` and ``calls`` are those of ``Held``.
     """
 
     group: Mapping[str, str]
@@ -65,6 +67,9 @@ class RankedGroup:
     tau_items_interval: tuple[float, float] | None
     target_noise_rule: str | None
     abstain: str | None
+    target_probability: Mapping[str, Mapping[str, float]] | None = None
+    relation: Relation | None = None
+    calls: Calls | None = None
 
 
 def rank_groups(question: RankQuestion) -> list[RankedGroup]:
@@ -196,6 +201,9 @@ def rank_group(
         decisions=None if held is None else held.decisions,
         items_interval=None if held is None else held.items_interval,
         tau_items_interval=None if held is None else held.tau_items_interval,
+        target_probability=None if held is None else held.target_probability,
+        relation=None if held is None else held.relation,
+        calls=None if held is None else held.calls,
         target_noise_rule=None if group.target_noise is None else group.target_noise.rule,
     )
 

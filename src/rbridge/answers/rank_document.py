@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rbridge.answers.against import by_names
 from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.combined import Combined
 from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
-from rbridge.rank import Agreement, Components, Decisions, Ranking
+from rbridge.rank import Agreement, Calls, Components, Decisions, Ranking, Relation
 from rbridge.rank.combine import RULE
 
 FORMAT_VERSION = 1
@@ -83,7 +84,12 @@ def _rank_group(group: RankedGroup) -> dict[str, Any]:
         "components": _components(group.ranking.components),
     }
     if group.ranking.win_probability is not None:
-        document["win_probability"] = _wins(group.ranking)
+        names = [row.recipe for row in group.ranking.order]
+        document["win_probability"] = by_names(names, group.ranking.win_probability)
+    if group.target_probability is not None:
+        document["target_probability"] = group.target_probability
+    if group.calls is not None and group.relation is not None:
+        document["calls"] = _calls(group.relation, group.calls)
     if group.agreement is not None:
         document["target"] = group.target
         document["target_direction"] = "lower" if group.target_lower_is_better else "higher"
@@ -167,12 +173,13 @@ def _order(group: RankedGroup) -> list[dict[str, Any]]:
     ]
 
 
-def _wins(ranking: Ranking) -> dict[str, dict[str, float]]:
-    assert ranking.win_probability is not None
-    names = [row.recipe for row in ranking.order]
+def _calls(learnt: Relation, found: Calls) -> dict[str, Any]:
     return {
-        name: {other: float(share) for other, share in zip(names, shares, strict=True) if other != name}
-        for name, shares in zip(names, ranking.win_probability, strict=True)
+        "learnt_from": asdict(learnt),
+        **asdict(found),
+        "share_called": found.share_called,
+        "share_right": found.share_right,
+        "share_right_null": 0.5,
     }
 
 

@@ -78,7 +78,8 @@ def miniature(
         say(f"[{time.monotonic() - started:5.0f} s] {line}")
 
     if so_far:
-        study = read_study(out, plan, finished_models(out, plan), progress=progress)
+        models = finished_models(out, plan)
+        study = read_study(out, plan, models, processes=processes, progress=progress)
     else:
         study = run_study(out, plan, processes=processes, progress=progress)
     results = out / "results"
@@ -185,20 +186,41 @@ def _print_savings(savings: SavingsAnswer) -> None:
 def _print_confidence(sure: Sequence[Confidence]) -> None:
     print_table(
         "Pairs called at 90 %: wanted are 88 to 95 % right and 60 % of the resolved pairs called",
-        ("ordered by", "size", "pairs of", "rule", "bias", "resolved", "called", "right", "note"),
+        (
+            "ordered by",
+            "size",
+            "pairs of",
+            "by",
+            "recipes",
+            "correlation",
+            "resolved",
+            "called",
+            "right",
+            "note",
+        ),
         [
             (
                 one.metric,
                 one.size,
                 one.part,
                 one.rule,
-                "–" if one.bias is None else f"{one.bias:.3g}",
-                str(one.calls.num_pairs),
+                str(one.num_recipes),
+                "–"
+                if one.learnt is None
+                else f"{one.learnt.correlation:.2f} {interval(one.learnt.interval, 2)}",
+                str(one.calls.num_held),
                 "–" if one.calls.share_called is None else f"{one.calls.share_called:.0%}",
-                "–" if one.calls.share_right is None else f"{one.calls.share_right:.0%}",
+                _right(one),
                 one.abstain or "",
             )
             for one in sure
         ],
         text_columns=4,
     )
+
+
+def _right(one: Confidence) -> str:
+    if one.calls.share_right is None:
+        return "–"
+    low, high = one.calls.right_interval or (None, None)
+    return f"{one.calls.share_right:.0%} [{figure(low, 2)}, {figure(high, 2)}]"

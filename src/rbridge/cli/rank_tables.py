@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from rbridge.answers.beside import Beheld, Beside
+from rbridge.answers.called import called_pairs
 from rbridge.answers.combined import Combined
 from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
@@ -143,6 +144,8 @@ def _footnotes(group: RankedGroup) -> Iterable[str]:
         yield from _against(group, group.agreement)
     if group.decisions is not None:
         yield from _held(group.decisions, group)
+    if (called := called_pairs(group)) is not None:
+        yield called
 
 
 def _selection(ranking: Ranking) -> Iterator[str]:

@@ -17,10 +17,11 @@ from rbridge.miniature.recipes import Recipe
 from rbridge.miniature.run import run_miniature
 from rbridge.miniature.voices import VOICES, bundle_of
 from rbridge.proxies.ladder import Size
+from rbridge.proxies.pool import training_pool
 from rbridge.scoring.checkpoints import expand
 from rbridge.scoring.readings import Wanted
 from rbridge.scoring.sweep import ScoreSettings, sweep
-from rbridge.store.bundles import Bundle
+from rbridge.store.bundles import Bundle, read_bundle
 from rbridge.store.files import write_bytes
 from rbridge.store.runs import Run, RunStore
 
@@ -87,7 +88,7 @@ def run_study(out: Path, plan: Plan, *, processes: int, progress: Progress) -> S
     Args:
         out: folder for ``proxies/`` (and targets), ``frontier/``, ``traces.jsonl``, ``bundle/``, ``runs/<size>/``.
         plan: what to do.
-        processes: workers that train, one core each; scoring takes one core.
+        processes: workers that train and score, one core each.
         progress: told one line at a time.
     """
     trained = run_miniature(
@@ -98,17 +99,15 @@ def run_study(out: Path, plan: Plan, *, processes: int, progress: Progress) -> S
         processes=processes,
         progress=progress,
     )
-    return read_study(out, plan, trained.proxies, progress=progress)
+    return read_study(out, plan, trained.proxies, processes=processes, progress=progress)
 
 
-def read_study(out: Path, plan: Plan, models: Sequence[Trained], *, progress: Progress) -> Study:
-    """Score the proxies among ``models`` and count the nulls; what is there is kept."""
+def read_study(
+    out: Path, plan: Plan, models: Sequence[Trained], *, processes: int = 1, progress: Progress
+) -> Study:
+    """Score the proxies among ``models``, sizes side by side, and count the nulls; what is there is kept."""
     bundle = bundle_of(out / "traces.jsonl", out / "bundle", voices=plan.voices)
-    runs = {
-        size.name: _score(out, size, size == plan.ladder[-1], models, bundle, progress)
-        for size in plan.ladder
-        if any(model.labels.size == size.name for model in models)
-    }
+    runs = _score_all(out, plan, models, processes=processes, progress=progress)
     texts = {recipe.name: _sample(out / "texts", recipe, plan) for recipe in plan.recipes}
     spoken = [trace for trace in bundle.traces if trace.key.voice == VOICE]
     traces = [trace.reasoning for trace in spoken]
@@ -122,18 +121,33 @@ def read_study(out: Path, plan: Plan, models: Sequence[Trained], *, progress: Pr
     )
 
 
-def _score(
-    out: Path, size: Size, every_voice: bool, models: Sequence[Trained], bundle: Bundle, progress: Progress
-) -> tuple[Run, ...]:
-    folders = [str(model.folder) for model in models if model.labels.size == size.name]
-    progress(f"scoring {len(folders)} proxies of size {size.name}")
+def _score_all(
+    out: Path, plan: Plan, models: Sequence[Trained], *, processes: int, progress: Progress
+) -> Mapping[str, tuple[Run, ...]]:
+    """Each size's runs. The largest size reads every voice, so it starts first."""
+    folders = {
+        size: [str(model.folder) for model in models if model.labels.size == size.name]
+        for size in plan.ladder
+    }
+    progress(f"scoring {sum(map(len, folders.values()))} proxies")
+    with training_pool(processes) as pool:
+        running = {
+            size: pool.submit(_score, out, size.name, folders[size], every_voice=size == plan.ladder[-1])
+            for size in reversed(plan.ladder)
+            if folders[size]
+        }
+        return {size.name: running[size].result() for size in plan.ladder if size in running}
+
+
+def _score(out: Path, size: str, folders: Sequence[str], *, every_voice: bool) -> tuple[Run, ...]:
+    """In a worker: score the proxies of one size."""
     settings = ScoreSettings(
         shots=0,
         device="cpu",
         voices=() if every_voice else (VOICE,),
         further=Wanted(margin=True, gold=True, baselines=True),
     )
-    result = sweep(expand(folders), bundle, RunStore(out / "runs" / size.name), settings)
+    result = sweep(expand(folders), read_bundle(out / "bundle"), RunStore(out / "runs" / size), settings)
     if result.failures:
         raise InputError(result.failures[0].reason)
     return result.runs

@@ -11,10 +11,12 @@ from rbridge.rank.agreement import (
 )
 from rbridge.rank.best import may_be_best
 from rbridge.rank.bootstrap import mean_covariance, resample_means, uneven_seed_noise
+from rbridge.rank.calls import Calls, Relation, calls, relation, target_probability
 from rbridge.rank.combine import LeftOut, combine, leave_one_out
 from rbridge.rank.components import Components, components
 from rbridge.rank.concordance import Concordance, concordance
 from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decisions, resolved
+from rbridge.rank.formats import GAP, in_format
 from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
 from rbridge.rank.posterior import MeanNoise, known_noise, mean_noise, posterior_draws
 from rbridge.rank.replicates import Replicates
@@ -23,9 +25,11 @@ from rbridge.rank.settle import Bands, Top, difference_bounds, narrowed, needed_
 
 __all__ = [
     "CHANCE",
+    "GAP",
     "TOO_SMALL",
     "Agreement",
     "Bands",
+    "Calls",
     "Components",
     "Concordance",
     "Decisions",
@@ -35,11 +39,13 @@ __all__ = [
     "RankedRecipe",
     "Ranking",
     "Regret",
+    "Relation",
     "Replicates",
     "SeedNoise",
     "Top",
     "agreement",
     "apart_from_ties",
+    "calls",
     "ceiling",
     "combine",
     "components",
@@ -48,6 +54,7 @@ __all__ = [
     "decisions",
     "difference_bounds",
     "gain_interval",
+    "in_format",
     "known_noise",
     "leave_one_out",
     "may_be_best",
@@ -61,10 +68,12 @@ __all__ = [
     "posterior_draws",
     "proxy_too_small",
     "rank_recipes",
+    "relation",
     "resample_means",
     "resolved",
     "seed_agreement",
     "seed_noise",
+    "target_probability",
     "top_sets",
     "uneven_seed_noise",
 ]

@@ -1,8 +1,12 @@
-"""Calling pairs: how sure a difference in score is of a difference in target, the score's own bias counted in.
+"""Calling pairs: how sure a better score is of a better target, learnt from recipes whose targets are known.
 
-Resampling seeds and items tells how sure a score's order is to come out again. It does not tell whether the target
-has that order: a score may be biased, by style for one, and a bias does not vary between seeds. Here a pair's bias
-is normal around 0 with a standard deviation that is learnt from recipes whose targets are known.
+Resampling seeds and items tells how sure a score's order is to come out again. It does not tell whether the target has
+that order: a score may be biased, by style for one, and a bias does not vary between seeds. So the relation of score
+and target is learnt from other recipes: both are taken as normal scores (of their ranks, so that no single style
+stretches the scale), the target's being r times the score's and a normal rest, r from 0 to 1 with an even prior.
+Where the score tells nothing r comes out near 0, and no pair is called.
+
+Called at 90 % are the surest pairs, as many as are expected to be right in 90 % of all: a list with one wrong in ten.
 """
 
 from __future__ import annotations
@@ -10,103 +14,207 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr, ndtr
+from jaxtyping import Bool, Float
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
+
+from rbridge.rank.agreement import recipe_interval
 
 LEVEL = 0.9
-# ln(bias / spread of the differences): beyond these ends it is as good as none, or as infinite.
-_LOW, _HIGH = -8.0, 8.0
+# Fewer recipes with a target, apart from the pair's own two, say nothing about a correlation.
+FEWEST = 3
+_GRID = (np.arange(200) + 0.5) / 200
+_CHUNK = 20_000  # pairs at a time: 32 MB
+
+
+@dataclass(frozen=True)
+class Relation:
+    """How the known targets follow the score.
+
+    Attributes:
+        num_targets: recipes with a target.
+        correlation, interval: median and 90 % of r, normal scores.
+    """
+
+    num_targets: int
+    correlation: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Pairs called at a level, held against the targets.
+    """Pairs called at a level.
 
     Attributes:
-        level: stated probability from which on a pair is called.
-        num_pairs: pairs whose targets are resolved.
+        level: expected share of right ones among the called.
+        num_pairs: pairs of recipes.
         num_called: of them, called.
-        num_right: of those, in the target's order.
+        num_held: pairs whose targets are both known (and resolved, where their noise is).
+        num_held_called: of those, called.
+        num_right: of those, in the target's order; a tie counts half.
+        right_interval: of the share of right ones, 90 % over recipes; None without any or below four recipes.
     """
 
     level: float
     num_pairs: int
     num_called: int
+    num_held: int
+    num_held_called: int
     num_right: float
-
-    @property
-    def share_called(self) -> float | None:
-        """Share of the resolved pairs that are called."""
-        return self.num_called / self.num_pairs if self.num_pairs else None
+    right_interval: tuple[float, float] | None
 
     @property
     def share_right(self) -> float | None:
-        """Share of the called pairs that are right."""
-        return self.num_right / self.num_called if self.num_called else None
+        """Share of the called pairs with known targets that are right."""
+        return self.num_right / self.num_held_called if self.num_held_called else None
+
+    @property
+    def share_called(self) -> float | None:
+        """Share of the pairs with known targets that are called."""
+        return self.num_held_called / self.num_held if self.num_held else None
 
 
-def stated_probability(
-    difference: Float[np.ndarray, " pairs"], error: Float[np.ndarray, " pairs"], bias: float
-) -> Float[np.ndarray, " pairs"]:
-    """Probability that the target orders each pair as the score does.
+def target_probability(
+    score: Float[np.ndarray, " recipes"],
+    target: Float[np.ndarray, " recipes"],
+    known: Bool[np.ndarray, " recipes"],
+) -> Float[np.ndarray, "recipes recipes"] | None:
+    """Probability that the target of the row's recipe is better than that of the column's.
 
-    Args:
-        difference: of the scores.
-        error: standard error of each difference, seeds and items.
-        bias: standard deviation of a pair's bias, in the score's unit; may be infinite.
-    """
-    return ndtr(_ratio(np.abs(difference), error, bias))
-
-
-def fit_bias(
-    difference: Float[np.ndarray, " pairs"],
-    error: Float[np.ndarray, " pairs"],
-    right: Float[np.ndarray, " pairs"],
-) -> float:
-    """The bias of greatest likelihood, given which pairs the target orders as the score does.
+    Each pair's is learnt from the known targets of the *other* recipes.
 
     Args:
-        difference: of the scores.
-        error: standard error of each difference.
-        right: 1 in the target's order, 0 against it, 1/2 tied.
+        score: higher is better.
+        target: higher is better; read where ``known`` only.
+        known: which recipes have a target.
 
     Returns:
-        Its standard deviation in the score's unit; infinite without pairs, or where the score does no better
-        than chance.
+        The matrix, 1/2 on its diagonal and for equal scores; None where some pair would be left with fewer
+        than three targets to learn from.
     """
-    size = np.abs(difference)
-    if not len(size) or right.mean() <= 0.5:
-        return float("inf")
-    spread = float(np.median(size))
-    if spread == 0:
-        return float("inf")
-
-    def loss(log_bias: float) -> float:
-        ratio = _ratio(size, error, spread * float(np.exp(log_bias)))
-        return -float((right * log_ndtr(ratio) + (1 - right) * log_ndtr(-ratio)).sum())
-
-    found = minimize_scalar(loss, bounds=(_LOW, _HIGH), method="bounded")
-    return spread * float(np.exp(found.x))
+    if not _enough(known):
+        return None
+    x, y = _both(score, target, known)
+    stated = np.full((len(score), len(score)), 0.5)
+    left, right = np.triu_indices(len(score), k=1)
+    for first in range(0, len(left), _CHUNK):
+        one, other = left[first : first + _CHUNK], right[first : first + _CHUNK]
+        drop = np.stack([known[one], known[other]]).astype(np.float64)
+        at = np.stack([one, other])
+        weights = _posterior(
+            known.sum() - drop.sum(axis=0),
+            (x[known] ** 2).sum() - (drop * x[at] ** 2).sum(axis=0),
+            (x[known] * y[known]).sum() - (drop * x[at] * y[at]).sum(axis=0),
+            (y[known] ** 2).sum() - (drop * y[at] ** 2).sum(axis=0),
+        )
+        apart = (x[one] - x[other])[:, None] * _GRID / np.sqrt(2 * (1 - _GRID**2))
+        better = (weights * ndtr(apart)).sum(axis=1)
+        stated[one, other], stated[other, one] = better, 1 - better
+    return stated
 
 
 def calls(
-    stated: Float[np.ndarray, " pairs"], right: Float[np.ndarray, " pairs"], *, level: float = LEVEL
+    stated: Float[np.ndarray, "recipes recipes"],
+    target: Float[np.ndarray, " recipes"],
+    known: Bool[np.ndarray, " recipes"],
+    *,
+    counted: Bool[np.ndarray, "recipes recipes"] | None = None,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = LEVEL,
 ) -> Calls:
-    """Which pairs are called, and how many of them are right.
+    """Which pairs are called, and how many of those with known targets are right.
 
     Args:
-        stated: probability of each pair's order, at least 1/2.
-        right: 1 in the target's order, 0 against it, 1/2 tied.
-        level: from which on a pair is called.
+        stated: probability that the row's recipe is better than the column's.
+        target: higher is better; read where ``known`` only.
+        known: which recipes have a target to hold the calls against.
+        counted: pairs whose targets are resolved; None: all.
+        rng: source of randomness.
+        resamples: of recipes, for the interval.
+        level: expected share of right ones among the called.
     """
-    called = stated >= level
-    return Calls(level, len(stated), int(called.sum()), float(right[called].sum()))
+    called = _surest(stated, level)
+    both = np.outer(known, known) if counted is None else np.outer(known, known) & counted
+    truth = np.where(known, target, 0.0)
+    right = (np.sign(stated - stated.T) * np.sign(truth[:, None] - truth[None, :]) + 1) / 2
+    upper = np.triu(np.ones_like(called), k=1)
+    held = called & both
+    wide = len(target) >= 4 and bool((held & upper).any())
+    return Calls(
+        level=level,
+        num_pairs=int(upper.sum()),
+        num_called=int((called & upper).sum()),
+        num_held=int((both & upper).sum()),
+        num_held_called=int((held & upper).sum()),
+        num_right=float(right[held & upper].sum()),
+        right_interval=recipe_interval(right, rng, resamples, 0.9, counted=held) if wide else None,
+    )
 
 
-def _ratio(
-    size: Float[np.ndarray, " pairs"], error: Float[np.ndarray, " pairs"], bias: float
-) -> Float[np.ndarray, " pairs"]:
-    total = np.hypot(error, bias)
-    with np.errstate(over="ignore"):  # beyond the largest float is infinity, which is meant
-        return np.divide(size, total, out=np.where(size > 0, np.inf, 0.0), where=total > 0)
+def relation(
+    score: Float[np.ndarray, " recipes"],
+    target: Float[np.ndarray, " recipes"],
+    known: Bool[np.ndarray, " recipes"],
+) -> Relation:
+    """What all known targets say of r.
+
+    Args:
+        score: higher is better.
+        target: higher is better; read where ``known`` only.
+        known: which recipes have a target; at least one.
+    """
+    x, y = (values[known] for values in _both(score, target, known))
+    sums = [np.array([value]) for value in (float(len(x)), (x**2).sum(), (x * y).sum(), (y**2).sum())]
+    reached = np.cumsum(_posterior(*sums)[0])
+    low, middle, high = (float(_GRID[np.searchsorted(reached, share)]) for share in (0.05, 0.5, 0.95))
+    return Relation(len(x), middle, (low, high))
+
+
+def _surest(
+    stated: Float[np.ndarray, "recipes recipes"], level: float
+) -> Bool[np.ndarray, "recipes recipes"]:
+    """The surest pairs, as many as keep the mean of their probabilities at the level; equal ones together."""
+    sure = np.maximum(stated, stated.T)
+    sizes, counts = np.unique(sure[np.triu_indices(len(sure), k=1)], return_counts=True)
+    sizes, counts = sizes[::-1], counts[::-1]
+    mean = np.cumsum(sizes * counts) / np.cumsum(counts)
+    enough = sizes[mean >= level]
+    called = sure >= enough[-1] if len(enough) else np.zeros_like(sure, dtype=bool)
+    return called & ~np.eye(len(sure), dtype=bool)
+
+
+def _enough(known: Bool[np.ndarray, " recipes"]) -> bool:
+    return int(known.sum()) - 2 >= FEWEST
+
+
+def _both(
+    score: Float[np.ndarray, " recipes"],
+    target: Float[np.ndarray, " recipes"],
+    known: Bool[np.ndarray, " recipes"],
+) -> tuple[Float[np.ndarray, " recipes"], Float[np.ndarray, " recipes"]]:
+    """Normal scores of all scores and of the known targets (0 where there is none)."""
+    y = np.zeros(len(score))
+    y[known] = _normal_scores(target[known])
+    return _normal_scores(score), y
+
+
+def _normal_scores(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Normal quantiles of the ranks, of mean square 1; all 0 where all are equal."""
+    found = ndtri((rankdata(values) - 0.5) / len(values))
+    size = float(np.sqrt((found**2).mean()))
+    return found / size if size > 0 else found
+
+
+def _posterior(
+    num: Float[np.ndarray, " pairs"],
+    xx: Float[np.ndarray, " pairs"],
+    xy: Float[np.ndarray, " pairs"],
+    yy: Float[np.ndarray, " pairs"],
+) -> Float[np.ndarray, "pairs grid"]:
+    """Weights of the grid's correlations: y is normal around r x with variance 1 - r^2."""
+    rest = 1 - _GRID**2
+    squares = yy[:, None] - 2 * _GRID * xy[:, None] + _GRID**2 * xx[:, None]
+    log_likelihood = -0.5 * num[:, None] * np.log(rest) - 0.5 * squares / rest
+    weights = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)

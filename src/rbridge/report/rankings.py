@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rbridge.answers.called import called_pairs
 from rbridge.answers.combined import Combined
 from rbridge.answers.rank import RankedGroup
 from rbridge.metric import metric_named
@@ -216,4 +217,6 @@ def _footnotes(group: RankedGroup) -> Iterator[str]:
     else:
         what = "1 row or item" if group.num_dropped == 1 else f"{grouped(group.num_dropped)} rows or items"
         yield f"Left out: {what}, for empty cells or because not every recipe has them."
-    yield from (f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in group.notes)
+    called = called_pairs(group)
+    notes = group.notes if called is None else (*group.notes, called)
+    yield from (f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes)

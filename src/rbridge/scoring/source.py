@@ -108,14 +108,15 @@ def prove(source: Source) -> float:
     """
     long, short = probe(source.vocabulary)
     whole = _values(source, [long])[0]
+    tolerance = rounding(whole, at_least=source.tolerance)
     if source.reference is not None:
         apart = _apart([whole], source.reference([long]))
-        if apart > source.tolerance:
+        if apart > tolerance:
             raise InputError(
                 f"{source.name}: its losses differ from the reference by {apart:.2g} nats a token "
-                f"(at most {source.tolerance:.2g} is rounding): it does not compute what it should"
+                f"(at most {tolerance:.2g} is rounding): it does not compute what it should"
             )
-    _refuse_shift(source, long, whole)
+    _refuse_shift(source, long, whole, tolerance)
     alone = _values(source, [short])[0]
     copies = max(1, source.crowd_tokens // _LONG)
     apart = max(
@@ -123,12 +124,27 @@ def prove(source: Source) -> float:
         _apart(_values(source, [long, short]), [whole, alone]),
         _apart(_values(source, [*[long] * copies, short]), [*[whole] * copies, alone]),
     )
-    if apart > source.tolerance:
+    if apart > tolerance:
         raise InputError(
             f"{source.name}: its losses depend on what else is in the batch (by {apart:.2g} nats a token); "
             "such a model (an MoE that drops tokens at capacity?) has no score of its own"
         )
     return max(apart, source.max_probe_difference)
+
+
+def rounding(losses: Float[np.ndarray, " tokens"], *, at_least: float) -> float:
+    """By how much losses of this size may differ that are computed in two ways, in nats a token.
+
+    A logit is rounded in proportion to its size. Random ids are far less likely to a large trained model than one
+    in its vocabulary, and so their losses are larger: 64 roundings of the largest, which is more than 5e-5 from
+    13 nats on.
+
+    >>> rounding(np.array([2.0, 11.0]), at_least=5e-5)
+    5e-05
+    >>> rounding(np.array([2.0, 32.0]), at_least=5e-5)
+    0.0001220703125
+    """
+    return max(at_least, float(np.abs(losses).max()) * 64 * 2.0**-24)
 
 
 def probe(vocabulary: int) -> tuple[Encoded, Encoded]:
@@ -153,21 +169,23 @@ def encoded(ids: Sequence[int]) -> Encoded:
     )
 
 
-def _refuse_shift(source: Source, long: Encoded, whole: Float[np.ndarray, " tokens"]) -> None:
+def _refuse_shift(
+    source: Source, long: Encoded, whole: Float[np.ndarray, " tokens"], tolerance: float
+) -> None:
     """Change the last token: its own value moves, and no other."""
     moved = 0.0
     for step in (1, 2, 3):  # two tokens may have equal chances, hardly three others
         other = encoded([*long.ids[:-1], (long.ids[-1] + step) % source.vocabulary])
         values = _values(source, [other])[0]
         earlier = float(np.abs(values[:-1] - whole[:-1]).max())
-        if earlier > source.tolerance:
+        if earlier > tolerance:
             raise InputError(
                 f"{source.name}: its losses depend on later tokens (by {earlier:.2g} nats), or its values are "
                 "shifted by one token; expected a causal language model, one value for each token but the first"
             )
         moved = max(moved, abs(float(values[-1] - whole[-1])))
-    constant = float(np.ptp(whole)) <= source.tolerance  # an untrained head: every token is as likely
-    if moved <= source.tolerance and not constant:
+    constant = float(np.ptp(whole)) <= tolerance  # an untrained head: every token is as likely
+    if moved <= tolerance and not constant:
         raise InputError(
             f"{source.name}: the value of the last token does not depend on it, so the values are shifted by one "
             "token; expected one value for each token but the first"
