@@ -149,14 +149,18 @@ def ranked(values: dict[str, list[float]], tmp_path: Path, **question: object) -
 
 
 def made_agreement(
-    accuracy: float | None, interval: tuple[float, float] | None = (0.6, 0.9), *, pairs: int = 28
+    accuracy: float | None,
+    interval: tuple[float, float] | None = (0.6, 0.9),
+    *,
+    pairs: int = 28,
+    p_value: float = 0.04,
 ) -> Agreement:
     """Agreement of eight recipes with a target."""
     return Agreement(
         decision_accuracy=accuracy,
         interval=interval,
         kendall_tau=0.5,
-        p_value=0.04,
+        p_value=p_value,
         num_recipes=8,
         num_pairs=pairs,
         num_ties=0,
@@ -175,7 +179,7 @@ def comparison_row(
 ) -> ComparisonRow:
     """A row of that decision accuracy."""
     pairs = more.pop("pairs", 28)
-    found = made_agreement(accuracy, interval, pairs=pairs)
+    found = made_agreement(accuracy, interval, pairs=pairs, p_value=more.pop("p_value", 0.04))
     return ComparisonRow(name, "", kind, lower_is_better=True, agreement=found, **more)
 
 

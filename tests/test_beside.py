@@ -123,6 +123,23 @@ def test_a_gain_is_shown_only_over_every_null(tmp_path: Path, capsys: pytest.Cap
     assert "question_margin beside it: a, b, c" in html or "Question_margin beside it: a, b, c" in html
 
 
+@pytest.mark.parametrize(("num", "words"), [(4, "no gain shown: not above chance"), (5, "gain shown over k")])
+def test_a_perfect_order_of_four_recipes_shows_nothing(
+    num: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Chance gives it to one order in 24, and to one in 120 of five."""
+    file = tmp_path / "obs.csv"
+    rows = [f"{recipe},{number},1,{number}" for number, recipe in enumerate(RECIPES[:num])]
+    file.write_text("recipe,m,k,t\n" + "\n".join(rows) + "\n")
+    result = rbridge(
+        capsys, "rank", file, "--proxy", "m", "--higher-is-better", "--target", "t", "--by", "",
+        "--beside", "k:higher", "--json",
+    )  # fmt: skip
+    [group] = result.document["groups"]
+    assert group["agreement"]["decision_accuracy"] == 1.0
+    assert group["headline"]["text"].startswith(words)
+
+
 def test_columns_of_a_table_stand_beside_as_nulls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the direction that is said; a constant has no tau and exactly half of the pairs."""
     file = tmp_path / "obs.csv"

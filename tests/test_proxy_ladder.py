@@ -22,7 +22,7 @@ from rbridge.proxies.decoder import new_decoder
 from rbridge.proxies.job import ProxyJob, train_job
 from rbridge.proxies.rungs import RULES, SIZES, learning_rate_of, size_named
 from rbridge.proxies.train_ladder import train_ladder
-from rbridge.proxies.trainer import micro_batch
+from rbridge.proxies.trainer import MixWindows, micro_batch
 from rbridge.proxies.windows import IGNORED
 from rbridge.scoring.checkpoints import expand
 from tests.commands import rbridge
@@ -165,6 +165,42 @@ def test_gradients_of_micro_batches_are_those_of_the_batch(trained, tmp_path: Pa
     whole = load_file(plan(file, out)["both"].job.final / "model.safetensors")
     for name, weight in load_file(job.final / "model.safetensors").items():
         assert torch.allclose(weight, whole[name], atol=5e-5), name
+
+
+def test_a_last_step_that_processes_share_is_filled_with_what_has_no_loss(trained):
+    """Two processes' halves of a filled step add up to the gradient of its own windows alone."""
+    file, out = trained
+    job = plan(file, out)["heap"].job
+    mix = job.open_mix()
+    own = len(mix.ends) % 64
+    assert own
+    windows = MixWindows(mix, pad_id=0, fill=64)
+    assert len(windows) % 64 == 0
+    model = new_decoder(TINY, vocab_size=300, end_id=0, seed=0)
+
+    def gradient(rows: range) -> torch.Tensor:
+        model.zero_grad()
+        model(**windows.collate([windows[row] for row in rows]), num_items_in_batch=1_000).loss.backward()
+        return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+    first = len(windows) - 64
+    halves = gradient(range(first, first + 32)) + gradient(range(first + 32, first + 64))
+    assert torch.allclose(halves, gradient(range(first, first + own)), atol=1e-6)
+
+
+def test_two_workers_train_the_same_bits_as_one(trained, tmp_path: Path):
+    """Processes of their own, bases before what stands on them; the order told is the plan's."""
+    file, out = trained
+    planned = plan(file, tmp_path / "out")
+    found = train_ladder(tuple(planned.values()), progress=lambda _: None, workers=2, devices=CPU)
+    assert [one.job.recipe for one in found] == ["both", "heap", "more"]
+    assert all(one.trained for one in found)
+    for name, one in plan(file, out).items():
+        ours = load_file(planned[name].job.final / "model.safetensors")
+        theirs = load_file(one.job.final / "model.safetensors")
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+    again = train_ladder(tuple(plan(file, tmp_path / "out").values()), progress=lambda _: None, workers=2)
+    assert not any(one.trained for one in again)
 
 
 def test_what_is_kept_is_a_checkpoint_that_the_scorer_reads(trained):

@@ -82,6 +82,21 @@ def test_without_ties_tau_is_twice_decision_accuracy_less_one() -> None:
     assert found.num_pairs == 300
 
 
+@pytest.mark.parametrize(("num", "most"), [(4, 0), (5, 1 / 120), (6, 0.025)])
+def test_of_all_orders_few_are_told_from_chance(num: int, most: float) -> None:
+    """Every order of recipes without relation comes equally often: at 95 %, at most 1 in 40 lies on a side."""
+    target = np.arange(num, dtype=np.float64)
+    sides = [
+        agreement(
+            np.array(order, float), target, one_seed=None, num_seeds=0, rng=_rng(), resamples=200
+        ).side_of_chance(0.95)
+        for order in itertools.permutations(range(num))
+    ]
+    assert sides.count("above") == sides.count("below")
+    assert sides.count("above") / len(sides) <= most
+    assert ("above" in sides) is (num > 4)
+
+
 def test_one_seed_accuracy_is_the_mean_over_seeds() -> None:
     """Two seeds, one of which has the order wrong."""
     replicates = _replicates({"a": [[1.0], [3.0]], "b": [[2.0], [2.0]]})

@@ -28,7 +28,7 @@ def test_the_example_in_the_docs_is_a_recipe_file(tmp_path: Path):
     [example] = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
     file = tmp_path / "recipes.yaml"
     file.write_text(example)
-    found = read_recipes(file)
+    found = read_recipes(file, sources=False)
     assert found.recipes["maths"].phases[0].shares == {"web": 0.7, "math": 0.3}
     assert found.recipes["maths"].budgets(1000) == (900, 100)
     assert found.recipes["edu-anneal"].budgets(1000) == (20_000_000,)
@@ -57,6 +57,11 @@ def test_the_example_in_the_docs_is_a_recipe_file(tmp_path: Path):
             "shares add up to 0.5",
         ),
         ("{heap: 1}", "{heap: 1", 12, "no YAML"),
+        ("text: heap.txt", "text: heep.txt", 3, "heep.txt: no such file; expected a path, a glob"),
+        ("text: wrap.txt", "text: empty", 4, "empty: no file in it to read; expected a path, a glob"),
+        ("text: wrap.txt", "text: blank.txt", 4, "source wrap: no text in"),
+        ("text: wrap.txt, split: paragraph", "jsonl: wrap.txt", 4, "wrap.txt:1: no JSON"),
+        ("text: wrap.txt, split: paragraph", "jsonl: rows.jsonl", 4, "no text under 'text' (found body)"),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_a_remedy(
@@ -64,6 +69,9 @@ def test_a_fault_is_told_with_its_line_and_a_remedy(
 ):
     """Nothing starts before the whole file is right."""
     file = write_recipes(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    (tmp_path / "rows.jsonl").write_text('{"body": "one"}\n')
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1))
@@ -89,6 +97,18 @@ def test_what_is_no_count_is_refused(bad: object):
 
 
 # Sources
+
+
+def test_a_folder_stands_for_its_files_of_the_kind(tmp_path: Path):
+    """At any depth, in order of name; hidden files and files of another kind are left out."""
+    for name in ("b.jsonl", "in/a.jsonl", "in/.git/c.jsonl", ".d.jsonl", "notes.txt"):
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"text": name}) + "\n")
+    assert list(documents("a", Source(jsonl=str(tmp_path / "data")))) == ["b.jsonl", "in/a.jsonl"]
+    texts = list(documents("a", Source(text=str(tmp_path / "data"))))
+    assert len(texts) == 3
+    assert "notes.txt" in texts[-1]
 
 
 def test_every_kind_of_file_gives_its_texts(tmp_path: Path):

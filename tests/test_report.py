@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rbridge.records import Labels
 from rbridge.report import Gain, Page, build_page
 from rbridge.report.comparison import comparison_sections
 from rbridge.report.head import head, page_verdict
@@ -16,7 +18,7 @@ from rbridge.report.provenance import REFUSED
 from rbridge.report.rankings import ranking_section, ranking_verdict
 from rbridge.report.scores import whose_weights
 from rbridge.store.bundles import WeightModel
-from rbridge.store.runs import RunStore, SkipRow
+from rbridge.store.runs import RunStore, SkipRow, read_runs
 from tests.reports import (
     DOSE,
     RECIPES,
@@ -113,7 +115,7 @@ def test_many_rankings_stay_one_sentence(tmp_path: Path) -> None:
     target, nulls = head([good, bad], comparison_sections(rows), ()).remarks
     assert target.text == (
         "Decision accuracy from 0.60 to 0.80 over 2 rankings with a target (chance 0.5); "
-        "its interval lies above chance in 1 of them."
+        "it lies above chance, by interval and p, in 1 of them."
     )
     assert nulls.text == "Gain shown in 1 of 2 comparisons: x; no gain shown for y."
     none = comparison_sections([replace(row, gains=()) for row in rows])
@@ -137,6 +139,22 @@ def test_one_run_is_described_and_not_ranked(tmp_path: Path) -> None:
     (line,) = page.head.materials
     assert (line.num_recipes, line.num_seeds, line.benchmarks) == (0, None, ("sums", "words"))
     assert (page.rankings, page.scatters, page.comparisons, page.heatmaps) == ((), (), (), ())
+
+
+def test_sizes_and_steps_are_no_seeds(tmp_path: Path) -> None:
+    """Two seeds at two sizes with two checkpoints each are two seeds a recipe, not eight."""
+    bundle = make_bundle(tmp_path / "b", make_traces("sums", 2))
+    store = RunStore(tmp_path / "runs")
+    for size, seed, step in itertools.product(("p1", "p2"), (0, 1), (10, 20)):
+        labels = Labels(recipe="a", size=size, seed=seed, step=step)
+        rng = np.random.default_rng(0)
+        store.finish(
+            make_manifest(f"a-{size}-{seed}-{step}", bundle, labels=labels),
+            [score_trace(trace, 1.0, rng) for trace in bundle.traces],
+        )
+    page = build_page(title="t", now="n", runs=read_runs(tmp_path / "runs"), bundles=[bundle])
+    (line,) = page.head.materials
+    assert (line.num_checkpoints, line.num_recipes, line.num_seeds) == (8, 1, (2, 2))
 
 
 def test_an_empty_page_says_so() -> None:

@@ -125,6 +125,15 @@ def test_agreement_is_read_beside_chance(
     assert words in agreement_sentence(group)
 
 
+def test_a_perfect_order_of_few_recipes_is_not_told_from_chance(tmp_path: Path) -> None:
+    """Its interval has no width, and its p says that chance gives such an order too often."""
+    perfect = made_agreement(1.0, (1.0, 1.0), p_value=2 / 24)
+    group = replace(ranked({"a": [1.0], "b": [2.0]}, tmp_path), target="acc", agreement=perfect)
+    assert "which with 8 recipes does not tell it from chance, see p); Kendall tau" in agreement_sentence(
+        group
+    )
+
+
 # --- does the score earn its keep? ---
 
 
@@ -157,8 +166,13 @@ def test_agreement_is_read_beside_chance(
             False,
             "strongest null, dose",
         ),
-        ([comparison_row("r", "score", 0.8, (0.5, 0.9)), DOSE], False, "not above chance"),
-        ([comparison_row("r", "score", 0.8, None), DOSE], False, "not above chance"),
+        ([comparison_row("r", "score", 0.8, (0.5, 0.9)), DOSE], False, "not shown above chance"),
+        ([comparison_row("r", "score", 0.8, None), DOSE], False, "not shown above chance"),
+        (
+            [comparison_row("r", "score", 1.0, (1.0, 1.0), p_value=2 / 24), DOSE],
+            False,
+            "(p 0.083), which is not shown above chance",
+        ),
         ([comparison_row("r", "score", 0.8)], False, "no null stands beside it on the same 28 pairs"),
         (
             [comparison_row("r", "score", 0.8), comparison_row("dose", "null", 0.6, pairs=21)],

@@ -38,6 +38,20 @@ _PLAN = {
 }
 
 
+_OTHERS = {name: {"jsonl": f"{name}.jsonl"} for name in ("other", "noise")}
+
+
+def _based(checkpoint: str) -> dict[str, Any]:
+    """Two recipes that anneal a checkpoint on other text each."""
+    return {
+        f"on-{source}": {
+            "base": {"checkpoint": checkpoint},
+            "phases": [{"mix": {source: 1}, "tokens": "1k"}],
+        }
+        for source in ("right", "noise")
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "line", "message"),
     [
@@ -92,7 +106,11 @@ _PLAN = {
             "metric:",
             "add 'margin: true' under scoring",
         ),
-        ({"targets": {"table": "none.csv"}}, "table:", "no such file"),
+        (
+            {"targets": {"table": "none.csv"}},
+            "table:",
+            "no such file; expected a CSV with recipe and accuracy",
+        ),
         (
             {"targets": {"train": {"sizes": ["1M", "500k"]}}},
             "targets:",
@@ -106,6 +124,77 @@ _PLAN = {
             "expected FLOPs (1.3e16) or PARAMETERSxTOKENS",
         ),
         ({"report": {"heat": ["tiny/99"]}}, "- tiny/99", "tiny/99"),
+        (
+            {"sources": {"right": {"jsonl": "rihgt.jsonl"}, **_OTHERS}},
+            "right:",
+            "rihgt.jsonl: no such file; expected a path",
+        ),
+        (
+            {"sources": {"right": {"jsonl": "right.jsonl", "field": "body"}, **_OTHERS}},
+            "right:",
+            "no text under 'body' (found text); name the key with 'field'",
+        ),
+        (
+            {"proxies": {"sizes": ["50k"], "seeds": ["one"]}},
+            "- one",
+            "seeds.0 is 'one'; expected a valid integer",
+        ),
+        (
+            {"proxies": {"sizes": ["50k"], "seeds": "0,1"}},
+            "seeds:",
+            "proxies.seeds is '0,1'; expected a list, such as [0,1]",
+        ),
+        ({"proxies": {"sizes": "50k"}}, "sizes:", "sizes is '50k'; expected a list, such as [50k]"),
+        (
+            {"proxies": {"sizes": ["50k"], "seeds": [1, 2, 1]}},
+            "seeds:",
+            "1 comes twice; expected each seed once",
+        ),
+        ({"proxies": ["50k"]}, "proxies:", "proxies is ['50k']; expected keys with values"),
+        (
+            {"name": "my study"},
+            "name: my study",
+            "name is 'my study'; expected letters, digits, and any of . _ + -",
+        ),
+        (
+            {
+                "recipes": {
+                    "a b": {"phases": [{"mix": {"right": 1}}]},
+                    "b": {"phases": [{"mix": {"noise": 1}}]},
+                }
+            },
+            "a b:",
+            "expected letters, digits, and any of . _ + -",
+        ),
+        (
+            {"recipes": {n: {"phases": {"mix": {"right": 1}}} for n in "ab"}},
+            "phases:",
+            "phases is {'mix': {'right': 1}}; expected a list (and 1 more)",
+        ),
+        (
+            {"recipes": _based("gone/at/all"), "proxies": {"sizes": ["base"]}},
+            "checkpoint: gone/at/all",
+            "gone/at/all: no such folder; expected a checkpoint",
+        ),
+        (
+            {"recipes": _based("bundle"), "proxies": {"sizes": ["base"]}},
+            "checkpoint: bundle",
+            "no config.json; expected a checkpoint",
+        ),
+        (
+            {"recipes": _based("owner/name"), "proxies": {"sizes": ["base"]}},
+            "tokenizer:",
+            "reads with a tokenizer of its own: expected tokenizer: owner/name",
+        ),
+        (
+            {
+                "recipes": _based("owner/name"),
+                "proxies": {"sizes": ["base"]},
+                "targets": {"train": {"sizes": ["base"]}},
+            },
+            "- base",
+            "targets of recipes that start from a checkpoint are given as a table",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(
@@ -114,7 +203,12 @@ def test_what_is_wrong_is_told_with_its_line(
     """File, line, what was found, what was expected; the line is the last that holds the words."""
     file = write_study(folder, **changes)
     lines = file.read_text().splitlines()
-    number = 1 if line is None else max(at for at, text in enumerate(lines, start=1) if line in text)
+    first = line is not None and line.startswith(("checkpoint:", "right:", "phases:"))  # recipes say it too
+    number = (
+        1
+        if line is None
+        else (min if first else max)(at for at, text in enumerate(lines, start=1) if line in text)
+    )
     with pytest.raises(InputError) as raised:
         read_study(file)
     told = str(raised.value)

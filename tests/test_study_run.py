@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rbridge.cli import run
 from rbridge.store.runs import read_runs
 from rbridge.study.answer import declare
 from rbridge.study.bundled import write_bundled
@@ -35,7 +36,8 @@ def _shrunken(folder: Path) -> Path:
     study: dict[str, Any] = yaml.safe_load(file.read_text())
     study["recipes"] = {name: study["recipes"][name] for name in ("right60", "wrong50", "annealed")}
     study["recipes"]["gone"] = {"phases": [{"mix": {"gone": 1}}]}
-    study["sources"]["gone"] = {"text": "sources/gone.txt"}
+    study["sources"]["gone"] = {"jsonl": "sources/gone.jsonl"}
+    (folder / "sources/gone.jsonl").write_text('{"text": "so 2 + 3 = 5."}\n{"body": "broken"}\n')
     study["tokenizer"] = {"sources": ["right"], "vocab_size": 300, "sample_chars": 5000}
     study["proxies"] = _SMALL
     study["scoring"] = {"limit": 8}
@@ -46,9 +48,10 @@ def _shrunken(folder: Path) -> Path:
 
 
 def _start(file: Path) -> subprocess.Popen[bytes]:
+    """The study with two workers of one thread each."""
     with (file.parent / "run.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "rbridge", "study", "run", str(file), "--workers", "1"],
+            [sys.executable, "-m", "rbridge", "study", "run", str(file), "--workers", "2"],
             stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
         )  # fmt: skip
 
@@ -72,6 +75,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = _shrunken(tmp_path_factory.mktemp("two-stage") / "study")
     for line in ("train/50k/wrong50/seed-0: begun", "score/50k/annealed/seed-1: begun"):
         _kill_when(file, line, _start(file))
+    assert (
+        run(["study", "status", str(file)]) == 1
+    )  # what was interrupted goes on, the damaged source has failed
     process = _start(file)
     assert process.wait(timeout=500) == 1  # one recipe's source is missing
     return file
@@ -85,7 +91,7 @@ def test_the_two_stage_search_runs_from_the_file_to_the_page(
     assert result.status == 1
     units = {unit["id"]: unit for unit in result.document["units"]}
     assert units["source/gone"]["state"] == "failed"
-    assert "gone.txt: no such file" in units["source/gone"]["reason"]
+    assert "gone.jsonl:2: no text under 'text' (found body)" in units["source/gone"]["reason"]
     assert units["train/50k/gone/seed-0"]["reason"] == "source/gone failed"
     plan = json.loads((place.parent / "results/plan.json").read_text())
     assert len(plan["kept"]) == 2
@@ -104,6 +110,14 @@ def test_the_two_stage_search_runs_from_the_file_to_the_page(
         assert not {row["verdict"] for row in group["contamination"]} - {"none", "found", "cannot tell"}
     assert rank["verdict"] == result.document["verdict"]
     page = (place.parent / "results/report.html").read_text()
+    assert "What was trained" in page
+    models = [
+        json.loads((place.parent / f"results/proxies/right60/50k/seed-{seed}/training.json").read_text())
+        for seed in (0, 1)
+    ]
+    flops = sum(model["labels"]["flops"] for model in models) / 2
+    assert f'<td class="n">{flops:.3g}</td>' in page
+    assert "recipe/gone and 8 more</th><td>waiting" in page  # one line for all behind the damaged source
     for words in ("two-stage", rank["verdict"].split(" by ")[0], "train the first recipe of stage 2", "source/gone",
                   "How many recipes to keep after the first stage", "Benchmarks’ texts in the sources",
                   f"Contamination: {plan['kept'][0]}: "):  # fmt: skip
@@ -113,7 +127,7 @@ def test_the_two_stage_search_runs_from_the_file_to_the_page(
 def test_after_kills_the_numbers_are_those_of_an_undisturbed_run(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every loss of every model, to the last bit."""
+    """Every loss of every model, to the last bit; of one worker, where the killed run had two."""
     other = _shrunken(tmp_path / "study")
     assert rbridge(capsys, "study", "run", other, "--workers", 1).status == 1
 
@@ -137,7 +151,7 @@ def test_what_is_mended_is_done_and_nothing_else(place: Path, capsys: pytest.Cap
     """The missing source appears: its recipe is trained and ranked, the others' models are kept."""
     proxies = place.parent / "results/proxies"
     before = {file: file.stat().st_mtime_ns for file in proxies.glob("*/*/*/training.json")}
-    (place.parent / "sources/gone.txt").write_text("so 2 + 3 = 5. then add\n" * 3000)
+    (place.parent / "sources/gone.jsonl").write_text('{"text": "so 2 + 3 = 5. then add"}\n' * 3000)
     result = rbridge(capsys, "study", "run", place, "--workers", 1)
     assert result.status == 0, result.err[-2000:]
     assert {file: file.stat().st_mtime_ns for file in before} == before

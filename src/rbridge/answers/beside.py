@@ -42,7 +42,10 @@ _OF_RUNS: tuple[tuple[str, Kind], ...] = (
 )
 # Runs whose tokens trained differ by less are of one length: then their number is no null.
 _ALIKE = 1.02
-_RULE = "a gain is shown where the decision accuracy lies above chance and above every null, intervals over recipes"
+_RULE = (
+    "a gain is shown where the decision accuracy lies above chance and above every null, intervals over recipes, "
+    "and tau's p says so too"
+)
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,7 @@ def headline(ranked: RankedGroup, beside: Sequence[Beside]) -> Headline:
             shown=False,
             text="no gain shown: no null stands beside it (rbridge score --gold, rbridge null with rank --null)",
         )
-    above = ranked.agreement.interval is not None and ranked.agreement.interval[0] > 0.5
+    above = ranked.agreement.side_of_chance(ranked.ranking.level) == "above"
     short = [one for one in nulls if one.gain_interval is None or one.gain_interval[0] <= 0]
     if above and not short:
         return Headline(shown=True, text=f"gain shown over {_listed(nulls)} ({_RULE})")

@@ -118,7 +118,7 @@ def status(file: Path, *, json: Annotated[bool, Parameter(negative="")] = False)
     from rbridge.study.read import read_study
     from rbridge.study.steps import work_of
 
-    found = read_study(file, questions=False)
+    found = read_study(file, questions=False, sources=False)
     work = work_of(found)
     places = work.survey()
     _print(found, work, places, json=json)
@@ -211,14 +211,30 @@ def _print(found: Study, work: Work, places: Mapping[str, Place], *, json: bool)
         states = [place.state for place in places.values() if place.unit.kind == kind]
         rows.append((kind, *[str(states.count(state) or "–") for state in _STATES]))
     print_table(f"{found.spec.name}: units by kind", ("kind", *_STATES), rows)
-    for state in ("running", "failed", "waiting"):
-        there = [place for place in places.values() if place.state == state]
-        for place in there if state != "waiting" else [place for place in there if place.settled]:
-            print(f"  {place.unit.id}: {_told(place)}")
+    for state in ("running", "failed"):
+        for place in places.values():
+            if place.state == state:
+                print(f"  {place.unit.id}: {_told(place)}")
+    for line in _waiting(places):
+        print(f"  {line}")
     if places["rank"].state == "done":
         print(work.ledger.found("rank")["verdict"])
     if places["report"].state == "done":
         print(f"The page: {found.out / 'report.html'}")
+
+
+def _waiting(places: Mapping[str, Place]) -> list[str]:
+    """What is behind a failure, and what was interrupted: a line for each reason."""
+    from rbridge.study.units import INTERRUPTED
+
+    why: dict[str, list[str]] = {}
+    for name, place in places.items():
+        if place.state == "waiting" and (place.settled or place.reason == INTERRUPTED):
+            why.setdefault(str(place.reason), []).append(name)
+    return [
+        f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: waiting: {reason}"
+        for reason, names in why.items()
+    ]
 
 
 def _document(found: Study, work: Work, places: Mapping[str, Place]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,7 @@ def train_job(
     """
     if done := finished(job):
         return done
+    _freeze_imports()
     with first_goes_first():
         _clear_foreign(job)
     mix = job.open_mix()
@@ -218,6 +221,13 @@ def train_job(
     wait_for_all()
     checkpoints = tuple(job.checkpoint(step) for step in job.kept)
     return TrainedProxy(job, checkpoints, labels, seconds, trained=True)
+
+
+@cache
+def _freeze_imports() -> None:
+    """Keep what imports made out of the collection that Trainer makes at the start of every model."""
+    gc.collect()
+    gc.freeze()
 
 
 def _clear_foreign(job: ProxyJob) -> None:

@@ -139,18 +139,17 @@ def train_ladder(
     """
     from rbridge.proxies.workers import train_side_by_side
 
+    jobs = [one.job for one in sorted(planned, key=lambda one: one.depth)]
     found: list[TrainedProxy] = []
-    for depth in sorted({one.depth for one in planned}):
-        jobs = [one.job for one in planned if one.depth == depth]
-        trained = (
-            train_side_by_side(jobs, workers, devices)
-            if workers > 1
-            else (train_job(job, devices=devices) for job in jobs)
-        )
-        for one in trained:
-            found.append(one)
-            what = f"{one.seconds:.0f} s" if one.trained else "found finished"
-            progress(f"{one.job.name}: {show_count(one.labels.tokens or 0)} tokens, {what}")
+    trained = (
+        train_side_by_side(jobs, workers, devices)
+        if workers > 1
+        else (train_job(job, devices=devices) for job in jobs)
+    )
+    for one in trained:
+        found.append(one)
+        what = f"{one.seconds:.0f} s" if one.trained else "found finished"
+        progress(f"{one.job.name}: {show_count(one.labels.tokens or 0)} tokens, {what}")
     order = {one.job.folder: number for number, one in enumerate(planned)}
     return tuple(sorted(found, key=lambda one: order[one.job.folder]))
 

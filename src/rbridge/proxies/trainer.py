@@ -49,19 +49,20 @@ _WRITING = "writing"
 class MixWindows(torch.utils.data.Dataset[Any]):
     """A mix's windows in the order of training, fetched a batch at a time."""
 
-    def __init__(self, mix: Mix, *, pad_id: int) -> None:
-        """Read from ``mix``; padding is ``pad_id`` and has no loss."""
+    def __init__(self, mix: Mix, *, pad_id: int, fill: int = 1) -> None:
+        """Read from ``mix``; padding is ``pad_id`` and has no loss; empty windows make a multiple of ``fill``."""
         self._mix = mix
         self._pad_id = pad_id
+        self._num = -(-len(mix.ends) // fill) * fill
 
     def __len__(self) -> int:
-        """Windows of all phases."""
-        return len(self._mix.ends)
+        """Windows of all phases, and empty ones behind them."""
+        return self._num
 
     @override
     def __getitem__(self, index: int) -> Int[np.ndarray, " tokens"]:
         """One window's token ids."""
-        return self._mix.window(index)
+        return self._mix.window(index) if index < len(self._mix.ends) else np.empty(0, dtype=np.int64)
 
     def collate(self, windows: Sequence[Int[np.ndarray, " _"]]) -> dict[str, torch.Tensor]:
         """Windows as a batch, padded on the right."""
@@ -140,7 +141,8 @@ def train_model(
     """
     state = folder / "state"
     arguments = _arguments(model, mix, training, state, dict(devices or {}))
-    dataset = MixWindows(mix, pad_id=pad_id)
+    # Where processes share a step, accelerate would fill the last one with the first windows once more.
+    dataset = MixWindows(mix, pad_id=pad_id, fill=training.batch if num_processes() > 1 else 1)
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -254,12 +256,18 @@ class _Trainer(Trainer):
         prepared: Any = self.optimizer
         if self.accelerator.scaler is None:  # only float16's loss scaling needs accelerate's own step
             prepared.step = prepared.optimizer.step
+        if self.accelerator.num_processes == 1:
+            # Not wrapped. Its own zero_grad walks over all modules every step.
+            model: Any = self.model
+            model.zero_grad = prepared.optimizer.zero_grad
         return super().create_scheduler(num_training_steps, optimizer)
 
     @override
     def _clip_grad_norm(self, model: Any) -> torch.Tensor | None:
         """As Trainer does it for weights that lie whole on each device, without looking for others every step."""
-        return self.accelerator.clip_grad_norm_(self.weights, self.args.max_grad_norm)
+        if self.accelerator.scaler is not None:  # float16's gradients must be scaled back first
+            return self.accelerator.clip_grad_norm_(self.weights, self.args.max_grad_norm)
+        return torch.nn.utils.clip_grad_norm_(self.weights, self.args.max_grad_norm)
 
     @override
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

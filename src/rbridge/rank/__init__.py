@@ -2,6 +2,7 @@
 
 from rbridge.rank.abstain import TOO_SMALL, proxy_too_small, seed_agreement
 from rbridge.rank.agreement import (
+    CHANCE,
     Agreement,
     agreement,
     decision_accuracy,
@@ -23,6 +24,7 @@ from rbridge.rank.seeds import Pilot, SeedNoise, pilot_of, seed_noise
 from rbridge.rank.settle import Bands, Top, difference_bounds, narrowed, needed_pairs, nothing_known, top_sets
 
 __all__ = [
+    "CHANCE",
     "GAP",
     "TOO_SMALL",
     "Agreement",

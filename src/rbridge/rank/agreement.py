@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,6 +14,7 @@ from rbridge.rank.replicates import Replicates
 
 CONSTANT = "constant"
 TOO_FEW = "fewer than two recipes"
+CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Agreement:
     one_seed: float | None
     num_seeds: int
     reason: str | None
+
+    def side_of_chance(self, level: float) -> Literal["above", "below"] | None:
+        """Where the interval leaves out 1/2 and tau's p lies below ``1 - level``: on which side; else None.
+
+        Both are asked: a perfect order's interval has no width, however few the recipes (four: p 2/4!).
+        """
+        if self.interval is None or self.p_value is None or self.p_value >= 1 - level:
+            return None
+        low, high = self.interval
+        return "above" if low > CHANCE else "below" if high < CHANCE else None
 
 
 def pair_scores(

@@ -15,10 +15,12 @@ from rbridge.recipes.spec import Source
 from rbridge.store.files import sha256_file, sha256_json
 
 _ROWS = 1024  # of a Parquet file held at a time
+# Of a folder that is named in place of files, what is read of it.
+_ENDINGS = {"text": ("*",), "jsonl": ("*.jsonl", "*.jsonl.gz"), "parquet": ("*.parquet",)}
 
 
 def source_files(name: str, source: Source) -> list[Path]:
-    """The files of a local source, in order of name; each once.
+    """The files of a local source, in order of name; each once. Of a folder, those of its kind, at any depth.
 
     Raises:
         InputError: a path or glob matches none.
@@ -26,13 +28,38 @@ def source_files(name: str, source: Source) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in source.paths:
         names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
-        matches = [Path(one) for one in names if Path(one).is_file()]
+        matches = [file for one in names for file in _below(Path(one), source)]
         if not matches:
-            raise InputError(
-                f"source {name}: {pattern}: no such file; expected a path or glob that matches one"
-            )
+            what = "no file in it to read" if names else "no such file"
+            endings = " or ".join(_ENDINGS[source.kind])
+            expected = f"a path, a glob that matches one, or a folder that holds {endings}"
+            raise InputError(f"source {name}: {pattern}: {what}; expected {expected}")
         found |= dict.fromkeys(matches)
     return list(found)
+
+
+def _below(path: Path, source: Source) -> list[Path]:
+    """The file itself; of a folder, its files that are read, without hidden ones."""
+    if path.is_file():
+        return [path]
+    inside = {file for ending in _ENDINGS[source.kind] for file in path.rglob(ending) if file.is_file()}
+    return sorted(
+        file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def check_source_opens(name: str, source: Source) -> None:
+    """Check that a local source can be read as far as its first document; a hub dataset is not asked.
+
+    Raises:
+        InputError: a file is missing, of another kind, without the field, or all are empty.
+    """
+    if source.kind == "hub":
+        return
+    if next(documents(name, source), None) is None:
+        raise InputError(
+            f"source {name}: no text in {', '.join(source.paths)}; expected at least one document"
+        )
 
 
 def source_digest(name: str, source: Source) -> str:

@@ -11,13 +11,18 @@ import yaml
 from pydantic import ValidationError
 
 from rbridge.errors import InputError
+from rbridge.recipes.documents import check_source_opens
 from rbridge.recipes.spec import RecipeFile
 
 Place = tuple[Hashable, ...]
 
 
-def read_recipes(path: Path) -> RecipeFile:
+def read_recipes(path: Path, *, sources: bool = True) -> RecipeFile:
     """The recipes of a YAML file (docs/recipes.md); relative paths of sources are the file's neighbours.
+
+    Args:
+        path: the file.
+        sources: also find the first document of every local source.
 
     Raises:
         InputError: the file cannot be read, is no YAML, or says something that cannot be meant, with
@@ -35,7 +40,10 @@ def read_recipes(path: Path) -> RecipeFile:
     except ValidationError as error:
         raise InputError(_first_fault(path, error, lines, document)) from None
     check_names(path, found, lines)
-    return with_absolute_paths(found, path.parent)
+    found = with_absolute_paths(found, path.parent)
+    if sources:
+        check_sources(path, found, lines)
+    return found
 
 
 def parse_yaml(text: str, path: Path) -> tuple[Any, dict[Place, int]]:
@@ -104,7 +112,9 @@ def _first_fault(path: Path, error: ValidationError, lines: dict[Place, int], do
         return f"{where}: found {type(document).__name__}; expected a mapping with sources and recipes"
     found = "" if isinstance(fault["input"], (dict, list)) else f" (found {fault['input']!r})"
     more = f"; {error.error_count() - 1} more" if error.error_count() > 1 else ""
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}{found}{more}"
+    said = {"tuple_type": "expected a list", "dict_type": "expected keys with values"}
+    message = said.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    return f"{where}: {message}{found}{more}"
 
 
 def _known_keys(place: Place) -> str:
@@ -153,6 +163,24 @@ def check_names(path: Path, found: RecipeFile, lines: dict[Place, int]) -> None:
                 f"{path}:{line_of(lines, ('recipes', name, 'phases'))}: recipe {name!r} starts from a checkpoint, "
                 "so no size gives it a budget; expected 'tokens' in its phases"
             )
+
+
+def check_sources(path: Path, found: RecipeFile, lines: dict[Place, int]) -> None:
+    """Check that every local source can be read as far as its first document.
+
+    Args:
+        path: of the file that names them.
+        found: what it says, paths as seen from here.
+        lines: of the file.
+
+    Raises:
+        InputError: one cannot, with its line.
+    """
+    for name, source in found.sources.items():
+        try:
+            check_source_opens(name, source)
+        except InputError as error:
+            raise InputError(f"{path}:{line_of(lines, ('sources', name))}: {error}") from None
 
 
 def _references(found: RecipeFile) -> Iterator[tuple[Place, str, list[str], str]]:

@@ -6,7 +6,7 @@ from rbridge.report.comparison import ComparisonRow, Gain
 from rbridge.report.heatmap import HeatMap, heat_map
 from rbridge.report.render import render
 from rbridge.report.scatter import RecordedTargets
-from rbridge.report.study_part import ContaminationRow, FitRow, Plan, PlanRow, StudyPart, UnitRow
+from rbridge.report.study_part import ContaminationRow, FitRow, Plan, PlanRow, StudyPart, TrainedRow, UnitRow
 
 __all__ = [
     "ComparisonRow",
@@ -19,6 +19,7 @@ __all__ = [
     "PlanRow",
     "RecordedTargets",
     "StudyPart",
+    "TrainedRow",
     "UnitRow",
     "build_page",
     "comparison_rows",

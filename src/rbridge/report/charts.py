@@ -8,7 +8,8 @@ from typing import Any
 
 import altair as alt
 
-from rbridge.report.comparison import CHANCE, ComparisonRow, ComparisonSection
+from rbridge.rank import CHANCE
+from rbridge.report.comparison import ComparisonRow, ComparisonSection
 from rbridge.report.labels import Anchor, Mark, place_labels, shortened, text_width
 from rbridge.report.rankings import RankingSection
 from rbridge.report.scatter import NUMBERED, ScatterSection

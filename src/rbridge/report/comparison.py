@@ -10,13 +10,13 @@ from typing import Literal
 from rbridge.answers.rank import RankedGroup
 from rbridge.metric import metric_named
 from rbridge.rank import Agreement
-from rbridge.report.text import bracket, direction, fixed, percent, signed
+from rbridge.report.text import bracket, direction, fixed, p_text, percent, signed
 
-CHANCE = 0.5
 RULE = (
     "Rule, the same for every page: the first score in the table is on trial. Its gain counts as shown only if "
-    "the interval of its decision accuracy lies wholly above chance (0.5), and the interval of its difference "
-    "to the strongest null (the null with the highest decision accuracy on the same pairs) lies wholly above zero."
+    "the interval of its decision accuracy lies wholly above chance (0.5), the p of its Kendall tau lies below "
+    "one minus the interval's level, and the interval of its difference to the strongest null (the null with the "
+    "highest decision accuracy on the same pairs) lies wholly above zero."
 )
 
 Kind = Literal["score", "control", "null"]
@@ -166,9 +166,10 @@ def conclude(rows: Sequence[ComparisonRow]) -> Conclusion:
         return Conclusion(shown=False, why=f"{score.name} has no decision accuracy ({found.reason}).")
     own = f"{score.name} has a decision accuracy of {_with_interval(score)}"
     null = strongest_null(score, rows)
-    if found.interval is None or found.interval[0] <= CHANCE:
+    if found.side_of_chance(score.level) != "above":
+        p = "" if found.p_value is None else f" (p {p_text(found.p_value)})"
         beside = "" if null is None else f" The strongest null, {null.name}, has {_with_interval(null)}."
-        return Conclusion(shown=False, why=f"{own}, which is not above chance (0.5).{beside}")
+        return Conclusion(shown=False, why=f"{own}{p}, which is not shown above chance (0.5).{beside}")
     if null is None:
         why = f"{own}, but no null stands beside it on the same {found.num_pairs} pairs."
         return Conclusion(shown=False, why=why)

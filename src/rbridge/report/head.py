@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rbridge.answers.rank import RankedGroup
-from rbridge.report.comparison import CHANCE, ComparisonSection
+from rbridge.report.comparison import ComparisonSection
 from rbridge.report.rankings import ranking_verdict
 from rbridge.report.scatter import agreement_sentence
 from rbridge.report.scores import Material
@@ -90,15 +90,15 @@ def _remarks(
 def _against_target(groups: Sequence[RankedGroup]) -> str:
     if len(groups) == 1:
         return agreement_sentence(groups[0])
-    found = [group.agreement for group in groups if group.agreement is not None]
-    shares = [one.decision_accuracy for one in found if one.decision_accuracy is not None]
+    found = [(group.agreement, group.ranking.level) for group in groups if group.agreement is not None]
+    shares = [one.decision_accuracy for one, _ in found if one.decision_accuracy is not None]
     if not shares:
         return "No decision accuracy can be computed."
-    above = sum(one.interval is not None and one.interval[0] > CHANCE for one in found)
+    above = sum(one.side_of_chance(level) == "above" for one, level in found)
     return (
         f"Decision accuracy from {fixed(min(shares), 2)} to {fixed(max(shares), 2)} over "
         f"{plural(len(found), 'ranking')} with a target (chance 0.5); "
-        f"its interval lies above chance in {above or 'none'} of them."
+        f"it lies above chance, by interval and p, in {above or 'none'} of them."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rbridge.answers.rank import RankedGroup
 from rbridge.metric import metric_named
-from rbridge.rank import Agreement
+from rbridge.rank import CHANCE, Agreement
 from rbridge.report.rankings import group_title
 from rbridge.report.text import bracket, digits_for, direction, fixed, p_text, percent
 
@@ -112,7 +112,7 @@ def agreement_sentence(group: RankedGroup) -> str:
     interval = (
         "no interval below four recipes"
         if found.interval is None
-        else f"{level} interval {bracket(found.interval, 2)}, which {_against_chance(found)}"
+        else f"{level} interval {bracket(found.interval, 2)}, which {_against_chance(found, group.ranking.level)}"
     )
     tau = (
         f"there is no Kendall tau ({found.reason})"
@@ -125,9 +125,11 @@ def agreement_sentence(group: RankedGroup) -> str:
     )
 
 
-def _against_chance(found: Agreement) -> str:
+def _against_chance(found: Agreement, level: float) -> str:
     assert found.interval is not None
+    if side := found.side_of_chance(level):
+        return f"lies {side} chance"
     low, high = found.interval
-    if low > 0.5:
-        return "lies above chance"
-    return "lies below chance" if high < 0.5 else "includes chance"
+    if low <= CHANCE <= high:
+        return "includes chance"
+    return f"with {found.num_recipes} recipes does not tell it from chance, see p"

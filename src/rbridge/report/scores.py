@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rbridge.align.sources import whose_weights
 from rbridge.answers.scores import ScoreRow, score_rows
 from rbridge.metric import metric_named
-from rbridge.records import TraceKey
+from rbridge.records import Labels, TraceKey
 from rbridge.report.text import plural
 from rbridge.store.bundles import Bundle
 from rbridge.store.runs import Run, RunManifest
@@ -25,7 +25,7 @@ class Material:
     Attributes:
         bundle: its name.
         num_checkpoints, num_recipes: of the runs on it; recipes 0 where no run names one.
-        num_seeds: fewest and most seeds a recipe; None without recipes.
+        num_seeds: fewest and most seeds a recipe and size; None without recipes.
         num_scored: traces scored by at least one checkpoint.
         num_skipped: skips, summed over checkpoints.
         benchmarks, voices: of the traces, sorted.
@@ -140,12 +140,12 @@ def _footnotes(rows: Sequence[ScoreRow], shown: Sequence[str]) -> Iterator[str]:
 
 def _material(runs: Sequence[RunScores]) -> Material:
     scored = {key for run in runs for key in run.keys}
-    seeds = Counter(run.manifest.labels.recipe for run in runs if run.manifest.labels.recipe)
+    seeds = _seeds([run.manifest.labels for run in runs])
     rows = [row for run in runs for row in run.rows]
     return Material(
         bundle=runs[0].bundle,
         num_checkpoints=len(runs),
-        num_recipes=len(seeds),
+        num_recipes=len({recipe for recipe, _ in seeds}),
         num_seeds=(min(seeds.values()), max(seeds.values())) if seeds else None,
         num_scored=len(scored),
         num_skipped=sum(row.num_skipped for row in rows),
@@ -154,6 +154,13 @@ def _material(runs: Sequence[RunScores]) -> Material:
         shots=tuple(sorted({run.manifest.shots for run in runs})),
         weights=whose_weights(_sources(runs)),
     )
+
+
+def _seeds(labels: Sequence[Labels]) -> dict[tuple[str, str | None], int]:
+    """Seeds of each recipe at each size; checkpoints without one count each, those of one training count once."""
+    named = {(one.recipe, one.size, one.seed) for one in labels if one.recipe and one.seed is not None}
+    unnamed = [(one.recipe, one.size) for one in labels if one.recipe and one.seed is None]
+    return Counter([*((recipe, size) for recipe, size, _ in named), *unnamed])
 
 
 def _sources(runs: Sequence[RunScores]) -> set[str]:

@@ -106,6 +106,29 @@ class FitRow:
 
 
 @dataclass(frozen=True)
+class TrainedRow:
+    """A recipe's models of a size.
+
+    Attributes:
+        recipe, size: which.
+        seeds: how many.
+        parameters: of each.
+        tokens, flops: of each, those of its base included; the mean over seeds.
+        seconds: of training, all seeds together.
+        repeats: sources that are read more than once, and how often they are in the large run.
+    """
+
+    recipe: str
+    size: str
+    seeds: int
+    parameters: int
+    tokens: float
+    flops: float
+    seconds: float
+    repeats: str
+
+
+@dataclass(frozen=True)
 class StudyPart:
     """The study that a page comes from.
 
@@ -119,6 +142,7 @@ class StudyPart:
         plan: of the two-stage search, or None.
         fits: from score to target.
         undone: units that failed, and those behind them.
+        trained: every recipe's models.
     """
 
     name: str
@@ -130,3 +154,4 @@ class StudyPart:
     plan: Plan | None
     fits: tuple[FitRow, ...]
     undone: tuple[UnitRow, ...]
+    trained: tuple[TrainedRow, ...]

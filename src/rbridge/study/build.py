@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rbridge.compute import training_flops
-from rbridge.errors import RBridgeError
 from rbridge.proxies.rungs import SIZES
-from rbridge.recipes.documents import source_digest, source_files
-from rbridge.recipes.spec import RecipeFile, Source
-from rbridge.store.files import sha256_file, sha256_json, write_json
+from rbridge.recipes.spec import RecipeFile
+from rbridge.store.files import sha256_file
+from rbridge.study.base import num_parameters
+from rbridge.study.digests import Digests
 from rbridge.study.read import BASE, Study
 from rbridge.study.spec import Ladder, Measured, Table, TokenizerTraining
 from rbridge.study.units import Graph, Unit
@@ -51,30 +50,6 @@ def recipe_sources(recipes: RecipeFile, name: str) -> list[str]:
     return sorted({source for recipe in chain for phase in recipe.phases for source in phase.mix})
 
 
-def source_digests(study: Study) -> dict[str, str]:
-    """A hash of each source that is used, or why it has none.
-
-    Files that have not changed are not read again: sizes and times are kept beside the hashes. A hub dataset is
-    asked for its commit once.
-    """
-    file = study.file(_DIGESTS)
-    kept: dict[str, str] = json.loads(file.read_bytes()) if file.is_file() else {}
-    found: dict[str, str] = {}
-    fresh = dict(kept)
-    for name in _used(study):
-        source = study.recipes.sources[name]
-        try:
-            signature = _signature(name, source)
-            if signature not in fresh:
-                fresh[signature] = source_digest(name, source)
-            found[name] = fresh[signature]
-        except RBridgeError as error:
-            found[name] = f"none: {error}"
-    if fresh != kept and study.out.is_dir():
-        write_json(file, fresh)
-    return found
-
-
 def _used(study: Study) -> list[str]:
     trained = study.spec.tokenizer
     own = trained.sources if isinstance(trained, TokenizerTraining) else ()
@@ -83,16 +58,19 @@ def _used(study: Study) -> list[str]:
     )
 
 
-def _signature(name: str, source: Source) -> str:
-    files: list[Path] = [] if source.kind == "hub" else source_files(name, source)
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return sha256_json([source.model_dump(mode="json"), stats])
-
-
 class _Builder:
     def __init__(self, study: Study) -> None:
         self.study, self.spec, self.recipes = study, study.spec, study.recipes
-        self.digests = source_digests(study)
+        digests = Digests(study.file(_DIGESTS))
+        self.digests = {name: digests.of_source(name, self.recipes.sources[name]) for name in _used(study)}
+        bases = {name: self.recipes.base_checkpoint(name) for name in self.recipes.recipes}
+        self.bases = {name: digests.of_base(base) for name, base in bases.items() if base is not None}
+        self.base_parameters = {
+            name: num_parameters(Path(base))
+            for name, base in bases.items()
+            if base is not None and Path(base).is_dir()
+        }
+        digests.keep()
         self.sizes = {size.name: size for size in SIZES}
         self.traces = {
             "bundle": study.bundle_sha256,
@@ -146,6 +124,7 @@ class _Builder:
         chain = self.recipes.chain(name)
         return {
             "chain": [self.recipes.recipes[link].model_dump(mode="json") for link in chain],
+            **({"base": self.bases[name]} if name in self.bases else {}),
             "target_tokens": self.recipes.target_of(name),
             "sources": {source: self._source(source) for source in recipe_sources(self.recipes, name)},
         }
@@ -212,7 +191,7 @@ class _Builder:
         shape = self.sizes.get(size)
         recipe = self.recipes.recipes[name]
         tokens = recipe.fixed_tokens or ladder.tokens or (0 if shape is None else shape.num_tokens)
-        parameters = 0 if shape is None else shape.parameters(self.study.vocab_size)
+        parameters = self._parameters(size, name)
         settings = ladder.model_dump(mode="json", exclude={"sizes", "seeds"})
         inputs = {
             "version": _VERSION, **self._recipe(name), "seed": seed, "settings": settings,
@@ -225,11 +204,17 @@ class _Builder:
             flops=training_flops(float(parameters), float(tokens)) if parameters else 0.0,
         )  # fmt: skip
 
+    def _parameters(self, size: str, recipe: str) -> int:
+        """Of a size, or of the recipe's base; 0 where that lies at a hub and nothing is known of it yet."""
+        shape = self.sizes.get(size)
+        return (
+            self.base_parameters.get(recipe, 0) if shape is None else shape.parameters(self.study.vocab_size)
+        )
+
     def _score(self, model: Unit) -> Unit:
         readings = 1 + 5 * self.spec.scoring.margin + self.spec.scoring.gold
         tokens = readings * self.study.trace_bytes // _TEXT_BYTES
-        shape = self.sizes.get(str(model.size))
-        parameters = 0 if shape is None else shape.parameters(self.study.vocab_size)
+        parameters = self._parameters(str(model.size), str(model.recipe))
         inputs = {**self.traces, "scoring": self.spec.scoring.model_dump(mode="json")}
         return Unit(
             of_model("score", model), "score", inputs, (model.id,), after=model.after if "plan" in model.after else (),
@@ -292,4 +277,4 @@ def sizes_of(graph: Graph) -> Mapping[str, float]:
     return found
 
 
-__all__ = ["BASE", "build_graph", "of_model", "recipe_sources", "sizes_of", "source_digests", "train_id"]
+__all__ = ["BASE", "build_graph", "of_model", "recipe_sources", "sizes_of", "train_id"]

@@ -97,6 +97,16 @@ def near(name: object, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"
 
 
+# What pydantic says in Python's words.
+_EXPECTED = {
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
+    "string_pattern_mismatch": "letters, digits, and any of . _ + - behind the first",
+}
+
+
 def _told(document: Document, model: type[BaseModel], error: Mapping[str, Any]) -> tuple[int, str]:
     """The line of a validation error, and what it says in our words."""
     loc = _in_document(document, error["loc"])
@@ -110,14 +120,16 @@ def _told(document: Document, model: type[BaseModel], error: Mapping[str, Any]) 
         return line, f"{where} is missing: add it"
     if kind == "value_error":
         return line, f"{where}: {message.removeprefix('Value error, ')}"
-    found = _shown(error["input"])
-    expected = message.removeprefix("Input should be ")
-    return line, f"{where} is {found}; expected {expected}"
+    expected = _EXPECTED.get(kind, message.removeprefix("Input should be "))
+    if kind == "tuple_type" and isinstance(error["input"], str | int):
+        expected = f"a list, such as [{error['input']}]"
+    return line, f"{where} is {_shown(error['input'])}; expected {expected}"
 
 
 def _in_document(document: Document, loc: Sequence[str | int]) -> Place:
     """The place in the document: pydantic also names the member of a union, which no file spells."""
     place: Place = ()
+    loc = [part for part in loc if part != "[key]"]  # a fault of a name, not of what stands under it
     for index, part in enumerate(loc):
         if (*place, part) in document.lines or index == len(loc) - 1:
             place = (*place, part)

@@ -62,7 +62,7 @@ def forecast(
     }
     units = [place.unit for place in left.values() if place.state != "done"]
     return Forecast(
-        flops=sum(unit.flops for unit in units),
+        flops=sum((unit.flops for unit in units), 0.0),
         disk=sum(unit.disk for unit in units),
         seconds=_makespan({unit.id: unit for unit in units}, seconds, workers),
         workers=workers,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from rbridge.report import (
@@ -12,6 +13,7 @@ from rbridge.report import (
     Plan,
     PlanRow,
     StudyPart,
+    TrainedRow,
     UnitRow,
     build_page,
     comparison_rows,
@@ -63,6 +65,7 @@ def report(results: Results, _unit: Unit, _: Progress) -> Outcome:
             refuse_above=study.spec.contamination.refuse_above,
             plan=_plan(results),
             undone=tuple(_undone(results)),
+            trained=tuple(_trained(results)),
             fits=tuple(_fits(results)),
         ),
     )
@@ -150,9 +153,40 @@ def _plan(results: Results) -> Plan | None:
 
 
 def _undone(results: Results) -> Iterator[UnitRow]:
+    """Every failure, and in one row what is behind it."""
+    behind: dict[str, list[str]] = {}
     for name, place in results.places.items():
-        if place.state == "failed" or (place.state == "waiting" and place.settled):
+        if place.state == "failed":
             yield UnitRow(name, place.state, place.reason or "")
+        elif place.state == "waiting" and place.settled:
+            behind.setdefault(place.reason or "", []).append(name)
+    for reason, names in behind.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield UnitRow(f"{names[0]}{more}", "waiting", reason)
+
+
+def _trained(results: Results) -> Iterator[TrainedRow]:
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for unit, found in results.of("train"):
+        groups.setdefault((str(unit.size), str(unit.recipe)), []).append(found)
+    for (size, recipe), models in groups.items():
+        labels = [found["labels"] for found in models]
+        yield TrainedRow(
+            recipe=recipe,
+            size=size,
+            seeds=len(models),
+            parameters=labels[0]["parameters"],
+            tokens=fmean(one["tokens"] for one in labels),
+            flops=fmean(one["flops"] for one in labels),
+            seconds=sum(found["seconds"] for found in models),
+            repeats="; ".join(_repeats(one) for one in models[0]["repetitions"] if one["repeats"] > 1),
+        )
+
+
+def _repeats(found: Mapping[str, Any]) -> str:
+    target, note = found["target_repeats"], found["note"]
+    there = "" if target is None else f", {target:.3g} at the target"
+    return f"{found['source']} {found['repeats']:.3g} times{there}{'' if note is None else f' ({note})'}"
 
 
 def _fits(results: Results) -> Iterator[FitRow]:

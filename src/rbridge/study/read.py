@@ -14,11 +14,12 @@ from rbridge.errors import RBridgeError
 from rbridge.metric import metric_named
 from rbridge.metric.margin import MARGIN
 from rbridge.proxies.rungs import SIZES, learning_rate_of
-from rbridge.recipes.read import check_names, read_recipes, with_absolute_paths
+from rbridge.recipes.read import check_names, check_sources, read_recipes, with_absolute_paths
 from rbridge.recipes.spec import Recipe, RecipeFile, Source
 from rbridge.records import Trace
 from rbridge.store.bundles import Bundle
 from rbridge.store.remote import is_remote
+from rbridge.study.base import base_files
 from rbridge.study.document import Document, near, read_yaml, validated
 from rbridge.study.spec import Ladder, Measured, StudyFile, Table, TokenizerTraining
 from rbridge.traces.named import STARTER, open_bundle
@@ -71,20 +72,22 @@ class Study:
         return self.out / name
 
 
-def read_study(path: Path, *, questions: bool = True) -> Study:
+def read_study(path: Path, *, questions: bool = True, sources: bool = True) -> Study:
     """Read a study file and check it against everything that it names.
 
     Args:
         path: the file.
         questions: also find every question that will be asked.
+        sources: also find the first document of every local source.
 
     Raises:
         InputError: the first thing that is wrong, with its line and a remedy.
     """
     document = read_yaml(path)
     spec = validated(document, StudyFile)
-    recipes = _recipes(document, spec)
+    recipes = _recipes(document, spec, sources=sources)
     _check_sizes(document, spec, recipes)
+    _check_bases(document, spec, recipes)
     bundle_name = _near_study(path, spec.bundle)
     bundle = _at(document, ("bundle",), lambda: open_bundle(bundle_name))
     benchmarks = _benchmarks(document, spec, bundle)
@@ -144,9 +147,9 @@ def _at(document: Document, loc: Sequence[str | int], read: Callable[[], _Value]
         raise document.error(loc, str(error)) from None
 
 
-def _recipes(document: Document, spec: StudyFile) -> RecipeFile:
+def _recipes(document: Document, spec: StudyFile, *, sources: bool) -> RecipeFile:
     """All recipes and sources, of the file itself and of the files that it names."""
-    sources: dict[str, Source] = dict(spec.sources)
+    held: dict[str, Source] = dict(spec.sources)
     recipes: dict[str, Recipe] = {}
     if isinstance(spec.recipes, dict):
         recipes = {
@@ -155,31 +158,35 @@ def _recipes(document: Document, spec: StudyFile) -> RecipeFile:
             else recipe.model_copy(update={"target_tokens": spec.target_tokens})
             for name, recipe in spec.recipes.items()
         }
-        own = RecipeFile(sources=sources, recipes=recipes) if sources else None
+        own = RecipeFile(sources=held, recipes=recipes) if held else None
         if own is None:
             raise document.error(("recipes",), "recipes are given here, and no 'sources': add them")
         check_names(document.path, own, document.lines)
         own = with_absolute_paths(own, document.path.resolve().parent)
-        sources, recipes = dict(own.sources), dict(own.recipes)
+        if sources:
+            check_sources(document.path, own, document.lines)
+        held, recipes = dict(own.sources), dict(own.recipes)
     else:
         names = (spec.recipes,) if isinstance(spec.recipes, str) else spec.recipes
         for index, name in enumerate(names):
             loc = ("recipes",) if isinstance(spec.recipes, str) else ("recipes", index)
-            found = _at(document, loc, lambda name=name: read_recipes(document.path.parent / name))
+            found = _at(
+                document, loc, lambda name=name: read_recipes(document.path.parent / name, sources=sources)
+            )
             found = with_absolute_paths(found, Path.cwd())
-            for key in sorted(found.sources.keys() & sources.keys()):
-                if found.sources[key] != sources[key]:
+            for key in sorted(found.sources.keys() & held.keys()):
+                if found.sources[key] != held[key]:
                     raise document.error(loc, f"{name}: source {key!r} is another file's too: rename one")
             for key in sorted(found.recipes.keys() & recipes.keys()):
                 raise document.error(loc, f"{name}: recipe {key!r} is another file's too: rename one")
-            sources |= found.sources
+            held |= found.sources
             recipes |= {
                 key: recipe.model_copy(update={"target_tokens": found.target_of(key)})
                 for key, recipe in found.recipes.items()
             }
     if len(recipes) < 2:
         raise document.error(("recipes",), f"{len(recipes)} recipe; expected 2 or more to choose among")
-    return RecipeFile(sources=sources, recipes=recipes)
+    return RecipeFile(sources=held, recipes=recipes)
 
 
 def _ladders(spec: StudyFile) -> Iterator[tuple[tuple[str, ...], Ladder]]:
@@ -202,9 +209,14 @@ def _check_sizes(document: Document, spec: StudyFile, recipes: RecipeFile) -> No
             if (size == BASE) != bool(based) or (based and len(based) < len(recipes.recipes)):
                 raise document.error(place, _based(size, based, recipes))
             if size in seen:
+                remedy = (
+                    "targets of recipes that start from a checkpoint are given as a table, and there is one stage"
+                    if size == BASE
+                    else "take another"
+                )
                 raise document.error(
                     place,
-                    f"size {size} stands in line {seen[size]} too; expected each in one ladder: take another",
+                    f"size {size} stands in line {seen[size]} too; expected each in one ladder: {remedy}",
                 )
             seen[size] = document.line(place)
         _at(
@@ -216,6 +228,28 @@ def _check_sizes(document: Document, spec: StudyFile, recipes: RecipeFile) -> No
         raise document.error(
             ("plan", "keep"), f"keeps {spec.plan.keep} of {len(recipes.recipes)} recipes; give fewer"
         )
+
+
+def _check_bases(document: Document, spec: StudyFile, recipes: RecipeFile) -> None:
+    """Every base checkpoint is there, and its tokenizer is the study's."""
+    for name, recipe in recipes.recipes.items():
+        base = None if recipe.base is None else recipe.base.checkpoint
+        if base is None:
+            continue
+        loc = ("recipes", name, "base", "checkpoint")
+        folder = Path(base)
+        if folder.is_dir():
+            _at(document, loc, lambda folder=folder: base_files(folder))
+        elif base.startswith((".", "/")) or base.count("/") > 1:
+            raise document.error(
+                loc, f"{base}: no such folder; expected a checkpoint as save_pretrained writes it"
+            )
+        if isinstance(spec.tokenizer, TokenizerTraining):
+            raise document.error(
+                ("tokenizer",),
+                f"recipe {name} starts from a checkpoint, which reads with a tokenizer of its own: "
+                f"expected tokenizer: {base}",
+            )
 
 
 def _based(size: str, based: Sequence[str], recipes: RecipeFile) -> str:
@@ -302,6 +336,11 @@ def _targets(document: Document, spec: StudyFile, recipes: RecipeFile) -> Path |
     if not isinstance(spec.targets, Table):
         return None
     path = document.path.resolve().parent / spec.targets.table
+    if not path.is_file():
+        raise document.error(
+            ("targets", "table"),
+            f"{path}: no such file; expected a CSV with recipe and {spec.targets.column}",
+        )
     rows = _at(document, ("targets", "table"), lambda: read_cells(path))
     columns = list(rows[0]) if rows else []
     for column in ("recipe", spec.targets.column):

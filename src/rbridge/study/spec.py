@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from rbridge.recipes.spec import Count, Name, Recipe, Source
 
@@ -77,6 +86,14 @@ class Ladder(_Strict):
     window: Annotated[int, Field(ge=16)] | None = None
     learning_rate: Annotated[str, BeforeValidator(str)] = "small"
     checkpoints: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} comes twice; expected each seed once")
+        return seeds
 
 
 class Scoring(_Strict):

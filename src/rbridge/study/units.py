@@ -97,6 +97,8 @@ def key_of(unit: Unit, keys: Mapping[str, str], done: Callable[[str], bool]) -> 
     )
 
 
+INTERRUPTED = "was interrupted, goes on where it stopped"
+
 State = Literal["done", "running", "failed", "waiting", "left out"]
 
 
@@ -214,5 +216,5 @@ def _why_again(seen: Seen, key: str) -> str:
     if seen.key is None:
         return "for a worker"
     if seen.key == key:
-        return "was interrupted, goes on where it stopped"
+        return INTERRUPTED
     return "its inputs changed since it was last done"
