@@ -127,7 +127,9 @@ def test_confidence_counts_pairs_by_both_rules(studied: tuple[Path, Study]):
 def test_the_page_holds_every_recipe(studied: tuple[Path, Study]):
     """The page of the largest proxies names the recipes, what they are made of, and the n-gram null."""
     folder, study = studied
-    text = write_page(study, folder).read_text()
+    sure = confidence(study.plan.recipes, folder)
+    text = write_page(study, folder, sure).read_text()
+    assert text.count("resolved ones") == len(sure)
     assert all(recipe in text for recipe in ACCURACIES)
     assert "90 % reasoning: steps in random order" in text
     assert "null_bits_per_byte" in text

@@ -87,7 +87,7 @@ def miniature(
     lines, savings, sure = verdict(results), saved(results), confidence(plan.recipes, results)
     found = {**document(lines, savings), **confidence_document(sure)}
     write_json(results / "verdict.json", found)
-    page = write_page(study, results)
+    page = write_page(study, results, sure)
     if record is not None:
         _copy(results, out / "traces.jsonl", record)
     if json:

@@ -120,7 +120,7 @@ def report(
         groups=[with_companions(one) for one in beheld],
         combined=combine_groups([one.ranked for one in beheld], question),
         statuses=[status(one, named, dated=True) for one in beheld],
-        seen=[one.lines() for one in known],
+        notes=[one.lines() for one in known],
         comparison=comparison_rows(beheld),
         runs=found,
         bundles=() if bundle is None else (bundle,),

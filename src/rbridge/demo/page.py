@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rbridge.answers.beside import beside_runs
 from rbridge.answers.null import write_null_csv
 from rbridge.answers.rank import RankQuestion, rank_runs
+from rbridge.miniature.confidence import Confidence, told
 from rbridge.miniature.families import family_of
 from rbridge.miniature.frontier import VOICE
 from rbridge.miniature.recipes import Part, Recipe
@@ -19,12 +20,13 @@ from rbridge.store.files import write_bytes
 from rbridge.store.views import View
 
 
-def write_page(study: Study, folder: Path) -> Path:
+def write_page(study: Study, folder: Path, sure: Sequence[Confidence] = ()) -> Path:
     """Write ``report.html`` and ``null.csv`` beside the study's tables.
 
     Args:
         study: scored.
         folder: that holds its ``targets.csv``.
+        sure: pairs called for the target, told below the ranking.
 
     Returns:
         The page.
@@ -39,6 +41,7 @@ def write_page(study: Study, folder: Path) -> Path:
         title=f"{len(study.plan.recipes)} recipes in a small world",
         now=f"{today.day} {today:%B %Y}",
         groups=[with_companions(one) for one in beheld],
+        notes=[[told(row) for row in sure] for _ in beheld],
         comparison=comparison_rows(beheld),
         runs=runs,
         bundles=(study.bundle,),

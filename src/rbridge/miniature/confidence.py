@@ -196,3 +196,21 @@ def confidence_document(rows: Sequence[Confidence]) -> Mapping[str, Any]:
             for row in rows
         ]
     }
+
+
+def told(row: Confidence) -> str:
+    """One row as a sentence of the page, without its stop."""
+    found = row.calls
+    learnt = ""
+    if row.learnt is not None:
+        low, high = row.learnt.interval
+        learnt = f", correlation of ranks {row.learnt.correlation:.2f} [{low:.2f}, {high:.2f}], null 0"
+    start = (
+        f"pairs of {row.part} ({row.num_recipes} recipes) called at {found.level:.0%} by {row.metric} of {row.size}, "
+        f"{row.rule}{learnt}: {found.num_held_called} of {found.num_held} resolved ones"
+    )
+    if found.share_right is None:
+        return start
+    ends = found.right_interval
+    between = "" if ends is None else f" [{ends[0]:.0%}, {ends[1]:.0%}]"
+    return f"{start}, {found.share_right:.0%}{between} of them right (chance 50%)"

@@ -49,7 +49,7 @@ def report(results: Results, _unit: Unit, _: Progress) -> Outcome:
         groups=[with_companions(one) for one in found.beheld],
         combined=found.combined,
         statuses=found.statuses,
-        seen=[one.lines() for one in found.known],
+        notes=[one.lines() for one in found.known],
         comparison=comparison_rows(found.beheld),
         runs=found.runs,
         bundles=(bundle,),
