@@ -110,8 +110,8 @@ def test_the_verdict_is_what_rank_says(studied: tuple[Path, Study]):
 def test_confidence_counts_pairs_by_both_rules(studied: tuple[Path, Study]):
     """Both rules speak of the development and the held-back recipes; the latter are learnt from the former alone."""
     folder, study = studied
-    rows = confidence(study, folder)
-    rules = ("seeds and items", "other recipes' targets")
+    rows = confidence(study.plan.recipes, folder)
+    rules = ("seeds", "other recipes' targets")
     assert {(row.part, row.rule) for row in rows} == {
         (part, rule) for part in ("development", "held back") for rule in rules
     }
@@ -138,8 +138,8 @@ def test_the_page_holds_every_recipe(studied: tuple[Path, Study]):
     [
         (["--seeds", "0,x"], "--seeds 0,x: expected different whole numbers"),
         (["--seeds", "1,1"], "--seeds 1,1: expected different whole numbers"),
-        (["--so-far"], "no whole round of proxies and targets is finished (0 of 8 rounds are)"),
-        (["--full", "--so-far"], "(0 of 12 rounds are)"),
+        (["--so-far"], "no whole round of proxies and targets is finished (0 of 10 rounds are)"),
+        (["--full", "--so-far"], "(0 of 15 rounds are)"),
         (["--recipes", "none.json"], "none.json: no such file"),
     ],
 )

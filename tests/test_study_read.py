@@ -290,7 +290,9 @@ def test_a_change_redoes_only_what_depends_on_it(folder: Path) -> None:
         *(f"recipe/{name}" for name in ("mostly", "some", "others")),
     }
     assert _redone(folder, contamination={"refuse_above": 0.5}) == {
-        f"recipe/{name}" for name in ("mostly", "some", "others")
+        *(f"recipe/{name}" for name in ("mostly", "some", "others")),
+        "rank",
+        "report",
     }
 
 

@@ -105,6 +105,9 @@ def test_the_two_stage_search_runs_from_the_file_to_the_page(
     rank = json.loads((place.parent / "results/rank.json").read_text())
     assert {group["group"]["size"] for group in rank["groups"]} == {"50k", "100k"}
     assert all(group["declaration"]["declared"] for group in rank["groups"])
+    for group in rank["groups"]:
+        assert [row["recipe"] for row in group["contamination"]] == [row["recipe"] for row in group["order"]]
+        assert not {row["verdict"] for row in group["contamination"]} - {"none", "found", "cannot tell"}
     assert rank["verdict"] == result.document["verdict"]
     page = (place.parent / "results/report.html").read_text()
     assert "What was trained" in page
@@ -116,7 +119,8 @@ def test_the_two_stage_search_runs_from_the_file_to_the_page(
     assert f'<td class="n">{flops:.3g}</td>' in page
     assert "recipe/gone and 8 more</th><td>waiting" in page  # one line for all behind the damaged source
     for words in ("two-stage", rank["verdict"].split(" by ")[0], "train the first recipe of stage 2", "source/gone",
-                  "How many recipes to keep after the first stage", "Benchmarks’ texts in the sources"):  # fmt: skip
+                  "How many recipes to keep after the first stage", "Benchmarks’ texts in the sources",
+                  f"Contamination: {plan['kept'][0]}: "):  # fmt: skip
         assert words in page
 
 

@@ -6,6 +6,7 @@ UTF-8 bytes of the trace, the reasoning R, from 0; spans are half open.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,16 @@ class TraceKey:
     def answers_to(self, name: str) -> bool:
         """Whether a user means this trace: by problem, benchmark/problem, or all three."""
         return name in (self.problem_id, f"{self.benchmark}/{self.problem_id}", str(self))
+
+
+def twin_of(problem_id: str) -> str | None:
+    """The problem that this one repeats with other numbers, by its id; None of an id without such an ending.
+
+    >>> twin_of("42-twin1"), twin_of("42")
+    ('42', None)
+    """
+    match = re.fullmatch(r"(.+)-twin\d+", problem_id)
+    return None if match is None else match[1]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from rbridge.rank import (
     one_seed_decision_accuracy,
     relation,
     resample_means,
+    resolvable_gap,
     resolved,
     target_probability,
 )
@@ -144,12 +145,13 @@ def _calls(
     score = case.sign * np.array([row.value for row in order])
     truth = np.zeros(len(order))
     truth[known] = case.signed_targets(names)
-    counted = None
+    counted, gap = None, 0.0
     errors = _errors(case, names)
     if errors is not None:
+        gap = resolvable_gap(errors, case.question.resolve)
         counted = np.zeros((len(order), len(order)), dtype=bool)
         counted[np.ix_(known, known)] = resolved(truth[known], errors, case.question.resolve)
-    stated = target_probability(score, truth, known)
+    stated = target_probability(score, truth, known, gap=gap)
     if stated is None:
         return None, None, None
     found = calls(stated, truth, known, counted=counted, rng=rng, resamples=case.question.resamples)

@@ -15,6 +15,7 @@ from rbridge.answers.item_values import (
     KNOWN_METRICS,
     MPCA,
     STATISTICS,
+    TWIN_GAP,
     Item,
     item_values,
 )
@@ -34,6 +35,7 @@ _ACROSS_TOKENIZERS = (
     GOLD_BITS,
     GENERIC_BITS,
     OTHER_BITS,
+    TWIN_GAP,
     "answer_given_trace_nll",
     MPCA,
     *[name for name in CLOZE_METRICS if not name.endswith("_per_token")],

@@ -21,6 +21,7 @@ from rbridge.metric.margin import (
     own_voice,
 )
 from rbridge.metric.options import CLOZE, CLOZE_METRICS, SCALES, Spoken, by_problem, cloze
+from rbridge.records import twin_of
 from rbridge.store.readings import (
     GENERIC,
     GOLD,
@@ -49,7 +50,8 @@ _BASELINES = (*CLOZE_METRICS, *_ONE_TEXT, MPCA)
 FURTHER_METRICS = (*MARGIN_METRICS, GOLD_BITS, GENERIC_BITS, *_BASELINES)
 # Of every prediction, where they were kept (``--token-statistics``).
 STATISTICS = frozenset(name for name, *_ in statistic_columns())
-KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, *sorted(STATISTICS))
+TWIN_GAP = "twin_gap"
+KNOWN_METRICS = (*RUN_METRICS, *FURTHER_METRICS, TWIN_GAP, *sorted(STATISTICS))
 
 _MARGIN_FIELD: Mapping[str, Callable[[Margin], float | None]] = {
     MARGIN: lambda margin: margin.all_tokens,
@@ -62,11 +64,15 @@ _TABLES = {GOLD_BITS: GOLD, GENERIC_BITS: GENERIC}
 
 def has_metric(run: Run, metric: str) -> bool:
     """Whether a run can give a metric without being scored again."""
+    if metric == TWIN_GAP:
+        return bool(_of_twins(run))
     return metric in RUN_METRICS or (run.folder / _table(metric).file).is_file()
 
 
 def item_values(run: Run, metric: str) -> dict[Item, float]:
     """A metric's value of every item that has one.
+
+    Twins stand aside where their problem has a value too: they show what was seen (``twin_gap``), not what is known.
 
     Args:
         run: finished.
@@ -75,6 +81,20 @@ def item_values(run: Run, metric: str) -> dict[Item, float]:
     Raises:
         InputError: the run lacks the reading that the metric comes from.
     """
+    if metric == TWIN_GAP:
+        return _of_twins(run)
+    found = _of_metric(run, metric)
+    return {item: value for item, value in found.items() if _original(item) not in found}
+
+
+def _original(item: Item) -> Item | None:
+    """The item that this one is a twin of."""
+    benchmark, problem_id, voice, shots, window = item
+    problem = twin_of(problem_id)
+    return None if problem is None else (benchmark, problem, voice, shots, window)
+
+
+def _of_metric(run: Run, metric: str) -> dict[Item, float]:
     if metric in RUN_METRICS:
         return _of_tokens(run, metric)
     if metric in STATISTICS:
@@ -138,6 +158,17 @@ def _unread(run: Run, metric: str, table: Table) -> InputError:
 def _of_tokens(run: Run, metric: str) -> dict[Item, float]:
     every = _all_of_tokens(run.folder, run.manifest.key, run.view)
     return {item: value for item, values in every.items() if (value := getattr(values, metric)) is not None}
+
+
+def _of_twins(run: Run) -> dict[Item, float]:
+    """Bits a byte by which each problem's trace is likelier than its twins', the same voice and shots."""
+    values = _of_tokens(run, "trace_bits_per_byte")
+    twins: dict[Item, list[float]] = {}
+    for item, value in values.items():
+        original = _original(item)
+        if original is not None and original in values:
+            twins.setdefault(original, []).append(value)
+    return {item: float(np.mean(of_twins)) - values[item] for item, of_twins in twins.items()}
 
 
 def _of_statistics(run: Run, metric: str) -> dict[Item, float]:

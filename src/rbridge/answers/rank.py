@@ -67,6 +67,7 @@ class RankedGroup:
     tau_items_interval: tuple[float, float] | None
     target_noise_rule: str | None
     abstain: str | None
+    target_errors: Mapping[str, float] | None = None
     target_probability: Mapping[str, Mapping[str, float]] | None = None
     relation: Relation | None = None
     calls: Calls | None = None
@@ -201,6 +202,7 @@ def rank_group(
         decisions=None if held is None else held.decisions,
         items_interval=None if held is None else held.items_interval,
         tau_items_interval=None if held is None else held.tau_items_interval,
+        target_errors=None if group.target_noise is None else group.target_noise.errors,
         target_probability=None if held is None else held.target_probability,
         relation=None if held is None else held.relation,
         calls=None if held is None else held.calls,

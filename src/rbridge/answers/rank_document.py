@@ -9,6 +9,7 @@ from typing import Any
 from rbridge.answers.against import by_names
 from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.combined import Combined
+from rbridge.answers.contaminated import Known
 from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
 from rbridge.rank import Agreement, Calls, Components, Decisions, Ranking, Relation
@@ -18,14 +19,17 @@ FORMAT_VERSION = 1
 
 
 def rank_document(
-    groups: Sequence[Beheld], statuses: Sequence[Status], combined: Sequence[Combined]
+    groups: Sequence[Beheld],
+    statuses: Sequence[Status],
+    combined: Sequence[Combined],
+    known: Sequence[Known],
 ) -> dict[str, Any]:
     """What ``rbridge rank --json`` prints."""
     return {
         "format_version": FORMAT_VERSION,
         "groups": [
-            {**_rank_group(one.ranked), **_beheld(one), "declaration": asdict(status)}
-            for one, status in zip(groups, statuses, strict=True)
+            {**_rank_group(one.ranked), **_beheld(one), "declaration": asdict(status), **more.document()}
+            for one, status, more in zip(groups, statuses, known, strict=True)
         ],
         "combined": [_combined(one) for one in combined],
     }

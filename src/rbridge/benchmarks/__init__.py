@@ -18,10 +18,12 @@ from rbridge.benchmarks.problems import (
     text_sha256,
 )
 from rbridge.benchmarks.prompts import build_prompt, num_examples
+from rbridge.benchmarks.renumber import renumber
 from rbridge.benchmarks.resolve import Resolution, resolve_questions
 from rbridge.benchmarks.salted import fingerprint, new_key, read_key, salted
 from rbridge.benchmarks.sources import SOURCES, BenchmarkStatus, benchmark_statuses, load_problems
 from rbridge.benchmarks.stops import STOPS, Stops, cut_reply, stops_of
+from rbridge.benchmarks.trace_twins import twin_traces
 from rbridge.benchmarks.twins import NoTwin, make_twins, twin
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "read_definition",
     "read_jsonl",
     "read_key",
+    "renumber",
     "resolve_questions",
     "salted",
     "shows_options",
@@ -62,5 +65,6 @@ __all__ = [
     "strip_wrapper",
     "text_sha256",
     "twin",
+    "twin_traces",
     "worked_examples",
 ]

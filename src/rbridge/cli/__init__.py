@@ -32,6 +32,7 @@ from rbridge.cli.recipes import recipes
 from rbridge.cli.report import report
 from rbridge.cli.runs import runs
 from rbridge.cli.score import score
+from rbridge.cli.seen import seen
 from rbridge.cli.sft import sft
 from rbridge.cli.show import show
 from rbridge.cli.study import study
@@ -49,6 +50,7 @@ app = App(
 app.command(score)
 app.command(show)
 app.command(rank)
+app.command(seen)
 app.command(null)
 app.command(declare)
 app.command(report)

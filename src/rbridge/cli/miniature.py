@@ -84,7 +84,7 @@ def miniature(
         study = run_study(out, plan, processes=processes, progress=progress)
     results = out / "results"
     write_results(study, results)
-    lines, savings, sure = verdict(results), saved(results), confidence(study, results)
+    lines, savings, sure = verdict(results), saved(results), confidence(plan.recipes, results)
     found = {**document(lines, savings), **confidence_document(sure)}
     write_json(results / "verdict.json", found)
     page = write_page(study, results)
@@ -185,7 +185,7 @@ def _print_savings(savings: SavingsAnswer) -> None:
 
 def _print_confidence(sure: Sequence[Confidence]) -> None:
     print_table(
-        "Pairs called at 90 %: wanted are 88 to 95 % right and 60 % of the resolved pairs called",
+        "Pairs called at 90 %: wanted are 88 to 95 % right (chance 50 %), and 60 % of the resolved pairs called",
         (
             "ordered by",
             "size",

@@ -33,6 +33,8 @@ def rank(
     null: Path | None = None,
     beside: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     declaration: Path | None = None,
+    contamination: Path | None = None,
+    refuse_contaminated: float | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Order recipes by a metric, with intervals, the ranks each may have, and agreement with a target.
@@ -87,19 +89,28 @@ def rank(
     declaration
         File of rbridge declare: tables then say "declared" where metric and benchmark are those named, and
         "exploratory" elsewhere. Refused where it is younger than the first score.
+    contamination
+        What rbridge recipes check --json wrote; RUNS/contamination.json is read without being named.
+    refuse_contaminated
+        Print nothing and exit with 1 where more of the benchmark's questions or traces than this share was put
+        into a recipe's sources, where a recipe was not checked, or where one has seen problems by their twins.
     json
         Print JSON instead of tables.
     """
     from rbridge.answers.beside import beside_groups
     from rbridge.answers.combined import combine_groups
+    from rbridge.answers.contaminated import known_of, read_checked, refuse
     from rbridge.answers.declared import check_date, status
     from rbridge.answers.evaluations import is_evaluation_metric
     from rbridge.answers.rank import RankQuestion, rank_groups
     from rbridge.answers.rank_document import rank_document
+    from rbridge.cli.output import say
     from rbridge.cli.rank_tables import print_rankings
     from rbridge.store.declarations import read_declaration
     from rbridge.store.evaluations import read_evaluations
     from rbridge.store.runs import read_runs
+    from rbridge.store.settled import read_whole_runs
+    from rbridge.store.views import View
 
     question = RankQuestion(
         source=source,
@@ -123,15 +134,26 @@ def rank(
         beside=beside,
     )
     ranked = rank_groups(question)
-    named = None if declaration is None else read_declaration(declaration)
     dated = source.is_dir()
+    scores = dated and not is_evaluation_metric(proxy)
+    known = known_of(
+        ranked,
+        checked=read_checked(contamination, source),
+        runs=read_whole_runs(source, View(voice, weights)) if scores else (),
+        by=question.by,
+        last=last,
+    )
+    if refusal := refuse(known, refuse_contaminated):
+        say(refusal)
+        return 1
+    named = None if declaration is None else read_declaration(declaration)
     if named is not None and dated:
         check_date(named, read_evaluations(source) if is_evaluation_metric(proxy) else read_runs(source))
     beheld = beside_groups(ranked, question)
     statuses = [status(one, named, dated=dated) for one in beheld]
     combined = combine_groups(ranked, question)
     if json:
-        print_json(rank_document(beheld, statuses, combined))
+        print_json(rank_document(beheld, statuses, combined, known))
     else:
-        print_rankings(beheld, statuses, combined)
+        print_rankings(beheld, statuses, combined, known)
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rbridge.answers.beside import Beheld, Beside
 from rbridge.answers.called import called_pairs
 from rbridge.answers.combined import Combined
+from rbridge.answers.contaminated import Known
 from rbridge.answers.declared import Status
 from rbridge.answers.rank import RankedGroup
 from rbridge.cli.output import figure, interval, print_table
@@ -15,17 +16,17 @@ from rbridge.rank.combine import RULE
 
 
 def print_rankings(
-    groups: Sequence[Beheld], statuses: Sequence[Status], combined: Sequence[Combined]
+    groups: Sequence[Beheld], statuses: Sequence[Status], combined: Sequence[Combined], known: Sequence[Known]
 ) -> None:
     """A table per group: first whether anything is gained, last what the figures rest on."""
-    for one, status in zip(groups, statuses, strict=True):
+    for one, status, seen in zip(groups, statuses, known, strict=True):
         where = ", ".join(f"{key} {value}" for key, value in one.ranked.group.items()) or "all rows"
         print(f"{one.ranked.proxy}: {one.headline.text}")
         for reason in () if one.style is None else one.style.reasons:
             print(f"style: {reason}")
         equal = () if status.within_margin is None else status.within_margin[1:]
         more = () if not equal else (f"within the declared margin of the first: {', '.join(equal)}",)
-        print_ranking(one.ranked, where, (status.text, *more))
+        print_ranking(one.ranked, where, (status.text, *more, *seen.lines()))
         if one.beside:
             _print_beside(one)
     for one in combined:

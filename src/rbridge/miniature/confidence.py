@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from rbridge.answers.observations import read_target_noise
-from rbridge.answers.rank import RankedGroup, RankQuestion, rank_runs
+from rbridge.answers.rank import RankedGroup, RankQuestion, rank_groups
 from rbridge.miniature.families import HELD_BACK, family_of
-from rbridge.miniature.frontier import VOICE
 from rbridge.miniature.recipes import Recipe
 from rbridge.miniature.results import equal_dose
-from rbridge.miniature.study import Study
-from rbridge.miniature.verdict import TARGET, TARGETS
-from rbridge.rank import Calls, Relation, calls, in_format, relation, resolved, target_probability
-from rbridge.store.runs import Run
-from rbridge.store.views import View
+from rbridge.miniature.verdict import OWN, TABLE, TARGET
+from rbridge.rank import (
+    Calls,
+    Relation,
+    calls,
+    in_format,
+    relation,
+    resolvable_gap,
+    resolved,
+    target_probability,
+)
 
-METRICS = ("question_margin", "rbridge")
-SEEDS_AND_ITEMS, FROM_TARGETS = "seeds and items", "other recipes' targets"
+METRICS = ("question_margin", "rbridge", OWN)
+SEEDS, FROM_TARGETS = "seeds", "other recipes' targets"
 _RESOLVE = 1.96
 
 
@@ -59,9 +64,7 @@ class _Recipes:
     Attributes:
         names: of them.
         score, truth, error: higher is better; the targets' standard errors.
-        own: the ranking's probability of each pair, by seeds and items; None where it gives none.
-        inside: whether they write in the traces' format.
-        abstain: why the metric gives no rank, or None.
+        own: the ranking's probability of each pair, by seeds; None where it gives none.
     """
 
     names: tuple[str, ...]
@@ -69,77 +72,82 @@ class _Recipes:
     truth: Float[np.ndarray, " recipes"]
     error: Float[np.ndarray, " recipes"]
     own: Float[np.ndarray, "recipes recipes"] | None
-    inside: Bool[np.ndarray, " recipes"]
-    abstain: str | None
 
-    def only(self, kept: Bool[np.ndarray, " recipes"]) -> _Recipes:
+    def only(self, names: set[str]) -> _Recipes:
         """Some of them."""
+        kept = np.array([name in names for name in self.names], dtype=bool)
         return _Recipes(
-            tuple(name for name, is_kept in zip(self.names, kept, strict=True) if is_kept),
+            tuple(name for name in self.names if name in names),
             self.score[kept],
             self.truth[kept],
             self.error[kept],
             None if self.own is None else self.own[np.ix_(kept, kept)],
-            self.inside[kept],
-            self.abstain,
         )
 
 
-def confidence(study: Study, folder: Path) -> list[Confidence]:
-    """Both rules for the question margin and for rBridge, at the largest size.
+def confidence(recipes: Sequence[Recipe], folder: Path) -> list[Confidence]:
+    """Both rules for the question margin, for rBridge and for the proxies' own accuracy, at every size.
 
     In the development families, and among recipes of no family, each pair is learnt from the part's other recipes;
-    the held-back families are learnt from the development families alone. By this rule only recipes in the traces'
-    format are called, and only where there are targets enough to learn from.
+    the held-back families are learnt from the development families alone. By this rule scores of traces call only
+    recipes in the traces' format, and only where there are targets enough to learn from.
 
     Args:
-        study: scored.
+        recipes: of the study.
         folder: that ``results`` wrote.
     """
-    size = list(study.runs)[-1]
-    return [row for metric in METRICS for row in _of_metric(study, size, metric, folder)]
+    inside = {group.group["size"]: _in_format(group) for group in _ranked(folder, "trace_nll", lower=True)}
+    parts = dict(_parts(recipes))
+    return [
+        row
+        for metric in METRICS
+        for group in _ranked(folder, metric, lower=metric == "rbridge")
+        for row in _of_group(group, parts, None if metric == OWN else inside[group.group["size"]])
+    ]
 
 
-def _of_metric(study: Study, size: str, metric: str, folder: Path) -> Iterator[Confidence]:
-    every = _read(study, size, metric, folder)
-    parts = dict(_parts(study.plan.recipes))
-    developed = parts.get("development")
-    for part, names in parts.items():
-        held_back = part == "held back" and developed is not None
-        teachers = developed if held_back and developed is not None else names
-        asked = every.only(np.array([name in names for name in every.names]))
-        learners = every.only(np.array([name in names | teachers for name in every.names]) & every.inside)
-        yield from _both(metric, size, part, asked, learners, names, teachers)
-
-
-def _both(
-    metric: str,
-    size: str,
-    part: str,
-    asked: _Recipes,
-    learners: _Recipes,
-    names: set[str],
-    teachers: set[str],
-) -> Iterator[Confidence]:
-    if asked.own is not None:
-        found = _calls(asked, asked.own)
-        yield Confidence(metric, size, part, SEEDS_AND_ITEMS, len(asked.names), None, found, asked.abstain)
-    known = np.array([name in teachers for name in learners.names], dtype=bool)
-    mine = np.array([name in names for name in learners.names], dtype=bool)
-    stated = target_probability(learners.score, learners.truth, known)
-    if stated is None or mine.sum() < 2:
-        return
-    called = learners.only(mine)
-    yield Confidence(
-        metric,
-        size,
-        part,
-        FROM_TARGETS,
-        len(called.names),
-        relation(learners.score, learners.truth, known),
-        _calls(called, stated[np.ix_(mine, mine)]),
-        asked.abstain,
+def _ranked(folder: Path, metric: str, *, lower: bool) -> list[RankedGroup]:
+    return rank_groups(
+        RankQuestion(
+            source=folder / TABLE, proxy=metric, target=TARGET, by=("size",), lower=lower, higher=not lower
+        )
     )
+
+
+def _in_format(group: RankedGroup) -> set[str]:
+    order = group.ranking.order
+    inside = in_format(np.array([row.value for row in order]))
+    return {row.recipe for row, is_inside in zip(order, inside, strict=True) if is_inside}
+
+
+def _of_group(
+    group: RankedGroup, parts: Mapping[str, set[str]], inside: set[str] | None
+) -> Iterator[Confidence]:
+    every = _recipes(group)
+    developed = parts.get("development", set())
+    for part, names in parts.items():
+        teachers = developed if part == "held back" and developed else names
+        asked = every.only(names)
+        own = None if asked.own is None else _calls(asked, asked.own)
+        row = partial(
+            Confidence, metric=group.proxy, size=group.group["size"], part=part, abstain=group.abstain
+        )
+        if own is not None:
+            yield row(rule=SEEDS, num_recipes=len(asked.names), learnt=None, calls=own)
+        learners = every.only(names | teachers if inside is None else (names | teachers) & inside)
+        known = np.array([name in teachers for name in learners.names], dtype=bool)
+        mine = learners.only(names)
+        gap = resolvable_gap(every.error, _RESOLVE)
+        stated = target_probability(learners.score, learners.truth, known, gap=gap)
+        if stated is None or len(mine.names) < 2:  # a pair
+            continue
+        at = np.array([name in names for name in learners.names], dtype=bool)
+        yield row(
+            rule=FROM_TARGETS,
+            num_recipes=len(mine.names),
+            learnt=relation(learners.score, learners.truth, known),
+            calls=_calls(mine, stated[np.ix_(at, at)]),
+        )
 
 
 def _calls(recipes: _Recipes, stated: Float[np.ndarray, "recipes recipes"]) -> Calls:
@@ -162,29 +170,18 @@ def _parts(recipes: Sequence[Recipe]) -> Iterator[tuple[str, set[str]]]:
             yield part, names
 
 
-def _read(study: Study, size: str, metric: str, folder: Path) -> _Recipes:
-    runs = tuple(run.seen(View((VOICE,))) for run in study.runs[size])
-    ranked = _ranked(runs, metric, folder)
-    assert ranked.targets is not None  # asked for
-    names = tuple(row.recipe for row in ranked.ranking.order)
-    noise = read_target_noise(folder / TARGETS, target=TARGET).get(None)
-    sign = -1.0 if ranked.lower_is_better else 1.0
-    losses = {row.recipe: row.value for row in _ranked(runs, "trace_nll", folder).ranking.order}
+def _recipes(group: RankedGroup) -> _Recipes:
+    assert group.targets is not None  # asked for
+    order = group.ranking.order
+    names = tuple(row.recipe for row in order)
+    errors = group.target_errors or {}
     return _Recipes(
         names=names,
-        score=sign * np.array([row.value for row in ranked.ranking.order]),
-        truth=np.array([ranked.targets[name] for name in names]),
-        error=np.array([0.0 if noise is None else noise.errors[name] for name in names]),
-        own=ranked.ranking.win_probability,
-        inside=in_format(np.array([losses[name] for name in names])),
-        abstain=ranked.abstain,
+        score=(-1.0 if group.lower_is_better else 1.0) * np.array([row.value for row in order]),
+        truth=np.array([group.targets[name] for name in names]),
+        error=np.array([errors.get(name, 0.0) for name in names]),
+        own=group.ranking.win_probability,
     )
-
-
-def _ranked(runs: Sequence[Run], metric: str, folder: Path) -> RankedGroup:
-    question = RankQuestion(source=folder, proxy=metric, target=TARGET, targets=folder / TARGETS)
-    (ranked,) = rank_runs(tuple(runs), question)
-    return ranked
 
 
 def confidence_document(rows: Sequence[Confidence]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ LADDER = (
     Size("p16", width=16, heads=1, num_tokens=66_000, learning_rate=1e-2),
     Size("p32", width=32, heads=2, num_tokens=100_000, learning_rate=1e-2),
     Size("p48", width=48, heads=3, num_tokens=166_000, learning_rate=8e-3),
+    Size("p64", width=64, heads=4, num_tokens=500_000, learning_rate=4e-3),
 )
 TARGET = Size("t64", width=64, heads=4, num_tokens=1_000_000, learning_rate=4e-3)
 SEEDS = (0, 1, 2)
@@ -32,6 +33,8 @@ def study_jobs(
 ) -> list[Job]:
     """Every model of a study, seed by seed: the proxies from the largest down, then the targets.
 
+    The largest proxies may have learnt to answer, so they are given as many problems as the targets.
+
     Args:
         recipes: the candidates.
         seeds: of proxies and targets.
@@ -41,6 +44,7 @@ def study_jobs(
     jobs: list[Job] = []
     for seed in seeds:
         for size in reversed(ladder):
-            jobs += [Job(recipe, size, seed, _PROXY_PROBLEMS) for recipe in recipes]
+            num_problems = _TARGET_PROBLEMS if size == ladder[-1] else _PROXY_PROBLEMS
+            jobs += [Job(recipe, size, seed, num_problems) for recipe in recipes]
         jobs += [Job(recipe, target, seed, _TARGET_PROBLEMS) for recipe in recipes]
     return jobs

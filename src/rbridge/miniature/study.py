@@ -35,7 +35,7 @@ class Plan:
     Attributes:
         recipes: the candidates.
         seeds: of proxies and targets.
-        ladder: sizes of the proxies, smallest first; the largest reads every voice.
+        ladder: sizes of the proxies, smallest first; the two largest read every voice.
         target: size of the targets.
         frontier: the model that writes the traces.
         num_traces: verified traces to write.
@@ -124,7 +124,7 @@ def read_study(
 def _score_all(
     out: Path, plan: Plan, models: Sequence[Trained], *, processes: int, progress: Progress
 ) -> Mapping[str, tuple[Run, ...]]:
-    """Each size's runs. The largest size reads every voice, so it starts first."""
+    """Each size's runs. The largest sizes read every voice, so they start first."""
     folders = {
         size: [str(model.folder) for model in models if model.labels.size == size.name]
         for size in plan.ladder
@@ -132,7 +132,7 @@ def _score_all(
     progress(f"scoring {sum(map(len, folders.values()))} proxies")
     with training_pool(processes) as pool:
         running = {
-            size: pool.submit(_score, out, size.name, folders[size], every_voice=size == plan.ladder[-1])
+            size: pool.submit(_score, out, size.name, folders[size], every_voice=size in plan.ladder[-2:])
             for size in reversed(plan.ladder)
             if folders[size]
         }

@@ -15,7 +15,7 @@ from rbridge.rank.calls import Calls, Relation, calls, relation, target_probabil
 from rbridge.rank.combine import LeftOut, combine, leave_one_out
 from rbridge.rank.components import Components, components
 from rbridge.rank.concordance import Concordance, concordance
-from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decisions, resolved
+from rbridge.rank.decisions import Decisions, apart_from_ties, ceiling, decisions, resolvable_gap, resolved
 from rbridge.rank.formats import GAP, in_format
 from rbridge.rank.order import RankedRecipe, Ranking, Regret, rank_recipes
 from rbridge.rank.posterior import MeanNoise, known_noise, mean_noise, posterior_draws
@@ -70,6 +70,7 @@ __all__ = [
     "rank_recipes",
     "relation",
     "resample_means",
+    "resolvable_gap",
     "resolved",
     "seed_agreement",
     "seed_noise",

@@ -6,7 +6,9 @@ and target is learnt from other recipes: both are taken as normal scores (of the
 stretches the scale), the target's being r times the score's and a normal rest, r from 0 to 1 with an even prior.
 Where the score tells nothing r comes out near 0, and no pair is called.
 
-Called at 90 % are the surest pairs, as many as are expected to be right in 90 % of all: a list with one wrong in ten.
+Of two targets that cannot be told apart neither order is right, so a pair's probability is that of its order if their
+gap is large enough to be seen. Called at 90 % are the surest pairs, as many as are expected to be right in 90 % of all:
+a list with one wrong in ten.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, log_ndtr, logsumexp, ndtri
 from scipy.stats import rankdata
 
 from rbridge.rank.agreement import recipe_interval
@@ -78,8 +80,10 @@ def target_probability(
     score: Float[np.ndarray, " recipes"],
     target: Float[np.ndarray, " recipes"],
     known: Bool[np.ndarray, " recipes"],
+    *,
+    gap: float = 0.0,
 ) -> Float[np.ndarray, "recipes recipes"] | None:
-    """Probability that the target of the row's recipe is better than that of the column's.
+    """Probability that the target of the row's recipe is better than that of the column's, if they differ by ``gap``.
 
     Each pair's is learnt from the known targets of the *other* recipes.
 
@@ -87,6 +91,7 @@ def target_probability(
         score: higher is better.
         target: higher is better; read where ``known`` only.
         known: which recipes have a target.
+        gap: difference from which on two targets can be told apart, in the target's unit.
 
     Returns:
         The matrix, 1/2 on its diagonal and for equal scores; None where some pair would be left with fewer
@@ -95,6 +100,8 @@ def target_probability(
     if not _enough(known):
         return None
     x, y = _both(score, target, known)
+    spread = float(np.std(target[known]))
+    least = gap / spread if spread > 0 else 0.0
     stated = np.full((len(score), len(score)), 0.5)
     left, right = np.triu_indices(len(score), k=1)
     for first in range(0, len(left), _CHUNK):
@@ -107,8 +114,10 @@ def target_probability(
             (x[known] * y[known]).sum() - (drop * x[at] * y[at]).sum(axis=0),
             (y[known] ** 2).sum() - (drop * y[at] ** 2).sum(axis=0),
         )
-        apart = (x[one] - x[other])[:, None] * _GRID / np.sqrt(2 * (1 - _GRID**2))
-        better = (weights * ndtr(apart)).sum(axis=1)
+        apart, rest = (x[one] - x[other])[:, None] * _GRID, np.sqrt(2 * (1 - _GRID**2))
+        above = logsumexp(weights + log_ndtr((apart - least) / rest), axis=1)
+        below = logsumexp(weights + log_ndtr((-apart - least) / rest), axis=1)
+        better = expit(above - below)
         stated[one, other], stated[other, one] = better, 1 - better
     return stated
 
@@ -166,8 +175,10 @@ def relation(
     """
     x, y = (values[known] for values in _both(score, target, known))
     sums = [np.array([value]) for value in (float(len(x)), (x**2).sum(), (x * y).sum(), (y**2).sum())]
-    reached = np.cumsum(_posterior(*sums)[0])
-    low, middle, high = (float(_GRID[np.searchsorted(reached, share)]) for share in (0.05, 0.5, 0.95))
+    reached = np.cumsum(np.exp(_posterior(*sums)[0]))
+    low, middle, high = (
+        float(_GRID[min(int(np.searchsorted(reached, share)), len(_GRID) - 1)]) for share in (0.05, 0.5, 0.95)
+    )
     return Relation(len(x), middle, (low, high))
 
 
@@ -212,9 +223,8 @@ def _posterior(
     xy: Float[np.ndarray, " pairs"],
     yy: Float[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, "pairs grid"]:
-    """Weights of the grid's correlations: y is normal around r x with variance 1 - r^2."""
+    """Logarithms of the grid's weights: y is normal around r x with variance 1 - r^2."""
     rest = 1 - _GRID**2
     squares = yy[:, None] - 2 * _GRID * xy[:, None] + _GRID**2 * xx[:, None]
     log_likelihood = -0.5 * num[:, None] * np.log(rest) - 0.5 * squares / rest
-    weights = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return log_likelihood - logsumexp(log_likelihood, axis=1, keepdims=True)

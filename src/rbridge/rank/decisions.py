@@ -139,6 +139,11 @@ def _mean(
     return float(scores[counted].mean()) if counted.any() else None
 
 
+def resolvable_gap(error: Float[np.ndarray, " recipes"], z: float) -> float:
+    """The gap of two targets of typical noise from which on they are resolved, in the targets' unit."""
+    return float(z * np.sqrt(2 * (error**2).mean()))
+
+
 def resolved(
     target: Float[np.ndarray, " recipes"], error: Float[np.ndarray, " recipes"], z: float
 ) -> Bool[np.ndarray, "recipes recipes"]:

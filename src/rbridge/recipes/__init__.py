@@ -1,6 +1,12 @@
 """Candidate recipes: read from a file, checked, tokenised once, mixed to the token; no model runs here."""
 
-from rbridge.recipes.contamination import SourceContamination, by_recipe, check_contamination
+from rbridge.recipes.contamination import (
+    SourceContamination,
+    by_recipe,
+    check_contamination,
+    rows_of_recipes,
+    worst_first,
+)
 from rbridge.recipes.counts import parse_count, show_count
 from rbridge.recipes.mix import Mix, MixPlan, PhaseMix, mix_recipe, mix_sources, open_mix
 from rbridge.recipes.read import line_of, parse_yaml, read_recipes
@@ -34,7 +40,9 @@ __all__ = [
     "parse_count",
     "parse_yaml",
     "read_recipes",
+    "rows_of_recipes",
     "sample_texts",
     "show_count",
     "tokenise",
+    "worst_first",
 ]

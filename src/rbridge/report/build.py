@@ -45,6 +45,7 @@ def build_page(
     groups: Sequence[RankedGroup] = (),
     combined: Sequence[Combined] = (),
     statuses: Sequence[Status] = (),
+    seen: Sequence[Sequence[str]] = (),
     comparison: Sequence[ComparisonRow] = (),
     runs: Sequence[Run] = (),
     bundles: Sequence[Bundle] = (),
@@ -63,6 +64,7 @@ def build_page(
         combined: rankings over several benchmarks, which follow the single ones.
         statuses: of each group, declared or exploratory; none: all are exploratory, and the metrics side by
             side are those looked at.
+        seen: of each group, what is known of its recipes having seen the benchmark, a line each; none: nothing is.
         comparison: metrics side by side; the first of kind ``score`` is on trial.
         runs: score runs; their tokens are read one run at a time.
         bundles: the traces that the runs scored, for names and weight models.
@@ -83,7 +85,10 @@ def build_page(
         version=__version__,
         head=head(groups, compared, materials(scores)),
         rankings=(
-            *(ranking_section(group, standing) for group, standing in zip(groups, standings, strict=True)),
+            *(
+                ranking_section(group, standing, lines)
+                for group, standing, lines in zip(groups, standings, seen or [()] * len(groups), strict=True)
+            ),
             *(combined_section(one, unnamed) for one in combined),
         ),
         recipes=tuple((recipes or {}).items()),

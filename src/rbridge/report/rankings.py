@@ -73,8 +73,8 @@ class RankingSection:
         return direction(lower=self.lower_is_better)
 
 
-def ranking_section(group: RankedGroup, standing: str) -> RankingSection:
-    """A ranking as the page shows it, with what ``answers.declared.status`` says of it."""
+def ranking_section(group: RankedGroup, standing: str, seen: Sequence[str] = ()) -> RankingSection:
+    """A ranking as the page shows it, with what ``answers.declared.status`` says, and what its recipes have seen."""
     ranking = group.ranking
     known = metric_named(group.proxy)
     return RankingSection(
@@ -88,7 +88,7 @@ def ranking_section(group: RankedGroup, standing: str) -> RankingSection:
         rows=tuple(_row(row, group) for row in ranking.order),
         target=group.target if group.targets is not None else None,
         verdict=ranking_verdict(group),
-        footnotes=tuple(_footnotes(group)),
+        footnotes=(*_footnotes(group), *(f"{line[:1].upper()}{line[1:]}." for line in seen)),
         digits=digits_for([row.value for row in ranking.order], [row.interval for row in ranking.order]),
         standing=f"{standing[:1].upper()}{standing[1:]}.",
     )

@@ -16,6 +16,8 @@ class ContaminationRow:
         interval: of the share, at 95 %.
         n: of how many.
         null: share that is found of the same texts read backwards.
+        fresh: share that is found of fresh text of the same kind; None where there is none.
+        verdict: none, found, or cannot tell.
         too_short: of them, that are not counted.
         first: names of the first that were found.
     """
@@ -27,6 +29,8 @@ class ContaminationRow:
     interval: tuple[float, float] | None
     n: int
     null: float | None
+    fresh: float | None
+    verdict: str
     too_short: int
     first: tuple[str, ...]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from rbridge.answers.beside import Beheld, beside_runs
 from rbridge.answers.combined import Combined, combine_groups
+from rbridge.answers.contaminated import Checked, Known, known_of, refuse
 from rbridge.answers.declared import Status, check_date, status
 from rbridge.answers.null import NullRow, write_null_csv
 from rbridge.answers.plans import stated_stage
@@ -24,7 +25,7 @@ from rbridge.plan import Costs, TwoStage, two_stage
 from rbridge.store.declarations import Declaration, read_declaration, write_declaration
 from rbridge.store.files import write_bytes, write_json
 from rbridge.store.runs import Run, read_runs
-from rbridge.study.build import sizes_of
+from rbridge.study.build import recipe_sources, sizes_of
 from rbridge.study.execute import Outcome, Progress
 from rbridge.study.ledger import Ledger
 from rbridge.study.read import Study
@@ -81,6 +82,7 @@ class Answer:
         beheld: a ranking for each benchmark and size.
         statuses: whether each was declared.
         combined: over benchmarks, for each size.
+        known: of each, what its recipes have seen of the benchmark.
         verdict: one sentence.
     """
 
@@ -88,6 +90,7 @@ class Answer:
     beheld: tuple[Beheld, ...]
     statuses: tuple[Status, ...]
     combined: tuple[Combined, ...]
+    known: tuple[Known, ...]
     verdict: str
 
 
@@ -95,7 +98,7 @@ def answer(results: Results) -> Answer:
     """Rank all that is scored, size by size, and hold it against the targets where there are any.
 
     Raises:
-        InputError: nothing is scored, or it cannot be ranked.
+        InputError: nothing is scored, it cannot be ranked, or a recipe has seen more than the study allows.
     """
     study = results.study
     runs = scored(results)
@@ -112,12 +115,34 @@ def answer(results: Results) -> Answer:
     groups = [group for group in rank_runs(runs, question) if len(group.ranking.order) > 1]
     if not groups:
         raise InputError("fewer than two recipes are scored at any size, so nothing can be ranked")
+    known = known_of(groups, checked=_checked(results), runs=runs, by=question.by)
+    if refusal := refuse(known, study.spec.contamination.refuse_above):
+        raise InputError(f"{refusal}; see contamination in {study.path}")
     declaration = read_declaration(study.file(DECLARATION))
     check_date(declaration, runs)
     beheld = beside_runs(groups, runs, question)
     statuses = tuple(status(one, declaration, dated=True) for one in beheld)
     combined = combine_groups(groups, question)
-    return Answer(runs, tuple(beheld), statuses, tuple(combined), _verdict(study, groups, statuses, combined))
+    verdict = _verdict(study, groups, statuses, combined)
+    return Answer(runs, tuple(beheld), statuses, tuple(combined), tuple(known), verdict)
+
+
+def _checked(results: Results) -> dict[str, Checked]:
+    """What each recipe's sources hold of the benchmarks, as far as these are checked."""
+    rows = {unit.id: found["contamination"] for unit, found in results.of("source")}
+    recipes = results.study.recipes
+    return {
+        name: Checked.model_validate(
+            {
+                "every": [
+                    row
+                    for source in recipe_sources(recipes, name)
+                    for row in rows.get(f"source/{source}", [])
+                ]
+            }
+        )
+        for name in recipes.recipes
+    }
 
 
 def scored(results: Results, *, sizes: Sequence[str] | None = None) -> tuple[Run, ...]:
@@ -141,7 +166,7 @@ def rank(results: Results, _unit: Unit, _: Progress) -> Outcome:
     from rbridge.answers.rank_document import rank_document
 
     found = answer(results)
-    document = rank_document(found.beheld, found.statuses, found.combined)
+    document = rank_document(found.beheld, found.statuses, found.combined, found.known)
     write_json(study.file(RANK), {**document, "study": study.spec.name, "verdict": found.verdict})
     return Outcome({"verdict": found.verdict})
 

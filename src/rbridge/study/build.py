@@ -131,7 +131,12 @@ class _Builder:
 
     def _checks(self) -> Iterator[Unit]:
         for name in _used(self.study):
-            inputs = {**self._source(name), **self.traces, "questions": self.spec.scoring.questions}
+            inputs = {
+                **self._source(name),
+                **self.traces,
+                "questions": self.spec.scoring.questions,
+                "rule": 2,
+            }
             yield Unit(f"source/{name}", "source", inputs)
         for name in self.recipes.recipes:
             sources = tuple(f"source/{source}" for source in recipe_sources(self.recipes, name))
@@ -256,7 +261,10 @@ class _Builder:
 
     def _rank(self, scores: list[str], targets: tuple[str, ...]) -> Unit:
         nulls = tuple(f"null/{name}" for name in self.recipes.recipes) if self.spec.report.null_bytes else ()
-        inputs = {"declaration": self.spec.declaration.model_dump(mode="json"), "version": _VERSION}
+        inputs = {
+            "declaration": self.spec.declaration.model_dump(mode="json"), "version": _VERSION,
+            "contamination": self.spec.contamination.model_dump(mode="json"),
+        }  # fmt: skip
         return Unit("rank", "rank", inputs, wants=(*scores, *nulls, *targets))
 
 

@@ -51,9 +51,11 @@ def check_recipe(results: Results, unit: Unit, _: Progress) -> Outcome:
         for row in results.found(f"source/{source}")["contamination"]
         if row["contaminated"]["value"] is not None
     ]
-    worst = max(rows, key=lambda row: row["contaminated"]["value"], default=None)
+    worst = max(
+        rows, key=lambda row: (row["judged"]["leaked"] or 0.0, row["contaminated"]["value"]), default=None
+    )
     limit = study.spec.contamination.refuse_above
-    share = 0.0 if worst is None else worst["contaminated"]["value"]
+    share = 0.0 if worst is None else worst["judged"]["leaked"] or 0.0
     if worst is not None and limit is not None and share > limit:
         raise InputError(
             f"recipe {unit.recipe}: {share:.1%} of the {worst['what']} of {worst['benchmark']} stand in its source "

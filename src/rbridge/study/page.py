@@ -49,6 +49,7 @@ def report(results: Results, _unit: Unit, _: Progress) -> Outcome:
         groups=[with_companions(one) for one in found.beheld],
         combined=found.combined,
         statuses=found.statuses,
+        seen=[one.lines() for one in found.known],
         comparison=comparison_rows(found.beheld),
         runs=found.runs,
         bundles=(bundle,),
@@ -110,6 +111,8 @@ def _contamination(results: Results) -> Iterator[ContaminationRow]:
                 interval=_pair(share["interval"]),
                 n=share["n"],
                 null=null["value"],
+                fresh=None if row["chance"] is None else row["chance"]["fresh_own"]["value"],
+                verdict=row["judged"]["verdict"],
                 too_short=row["too_short"],
                 first=tuple(row["first"]),
             )

@@ -126,7 +126,8 @@ class Contamination(_Strict):
     """How much of the benchmarks' questions and traces a recipe's sources may hold.
 
     Attributes:
-        refuse_above: share of problems with an overlap above which a recipe is not trained; None reports only.
+        refuse_above: share of problems put into its sources above which a recipe is not trained; where it is given,
+            a ranking in which twins show that a recipe has seen the problems is refused. None reports only.
     """
 
     refuse_above: Annotated[float, Field(ge=0, le=1)] | None = None
