@@ -256,18 +256,12 @@ class _Trainer(Trainer):
         prepared: Any = self.optimizer
         if self.accelerator.scaler is None:  # only float16's loss scaling needs accelerate's own step
             prepared.step = prepared.optimizer.step
-        if self.accelerator.num_processes == 1:
-            # Not wrapped. Its own zero_grad walks over all modules every step.
-            model: Any = self.model
-            model.zero_grad = prepared.optimizer.zero_grad
         return super().create_scheduler(num_training_steps, optimizer)
 
     @override
     def _clip_grad_norm(self, model: Any) -> torch.Tensor | None:
         """As Trainer does it for weights that lie whole on each device, without looking for others every step."""
-        if self.accelerator.scaler is not None:  # float16's gradients must be scaled back first
-            return self.accelerator.clip_grad_norm_(self.weights, self.args.max_grad_norm)
-        return torch.nn.utils.clip_grad_norm_(self.weights, self.args.max_grad_norm)
+        return self.accelerator.clip_grad_norm_(self.weights, self.args.max_grad_norm)
 
     @override
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
