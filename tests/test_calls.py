@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
 from rbridge.rank import calls, in_format, relation, target_probability
 
@@ -112,6 +112,10 @@ def test_the_surest_pairs_are_called_by_hand():
     assert (found.num_pairs, found.num_called, found.num_held_called) == (6, 3, 3)
     assert found.num_right == 2.5
     assert found.share_right == pytest.approx(2.5 / 3)
+    both = calls(stated, np.array([3.0, 1.0, 2.0, 2.0]), np.ones(4, dtype=bool), rng=np.random.default_rng(0))
+    assert (both.num_right, both.num_held_called) == (3.0, 3)
+    exact = binomtest(3, 3).proportion_ci(0.9, "exact")
+    assert both.right_interval == pytest.approx((exact.low, exact.high))
     unresolved = ~np.eye(4, dtype=bool)
     unresolved[0, 2] = unresolved[2, 0] = False
     held = calls(stated, target, np.ones(4, dtype=bool), counted=unresolved, rng=np.random.default_rng(0))

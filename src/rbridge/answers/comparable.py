@@ -230,8 +230,8 @@ def _format_note(names: Sequence[str], inside: frozenset[str]) -> Iterator[str]:
     outside = [name for name in names if name not in inside]
     if outside:
         yield (
-            f"{', '.join(outside)} write in another format than the traces (a step of {GAP:g} nat a token or more): "
-            "their places against the others follow style, and no pair with them is called"
+            f"in another format than the traces (a step of {GAP:g} nat a token or more): {', '.join(outside)}; places "
+            "between formats follow style, and no such pair is called"
         )
 
 

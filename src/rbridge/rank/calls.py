@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit, log_ndtr, logsumexp, ndtri
-from scipy.stats import rankdata
+from scipy.stats import beta, rankdata
 
 from rbridge.rank.agreement import recipe_interval
 
@@ -54,7 +54,8 @@ class Calls:
         num_held: pairs whose targets are both known (and resolved, where their noise is).
         num_held_called: of those, called.
         num_right: of those, in the target's order; a tie counts half.
-        right_interval: of the share of right ones, 90 % over recipes; None without any or below four recipes.
+        right_interval: of the share of right ones, 90 %: over recipes, and no narrower than for as many independent
+            pairs; None without any or below four recipes.
     """
 
     level: float
@@ -149,15 +150,19 @@ def calls(
     right = (np.sign(stated - stated.T) * np.sign(truth[:, None] - truth[None, :]) + 1) / 2
     upper = np.triu(np.ones_like(called), k=1)
     held = called & both
-    wide = len(target) >= 4 and bool((held & upper).any())
+    num_held_called, num_right = int((held & upper).sum()), float(right[held & upper].sum())
+    ends = None
+    if len(target) >= 4 and num_held_called:
+        over_recipes = recipe_interval(right, rng, resamples, 0.9, counted=held)
+        ends = _wider(over_recipes, _exact(num_right, num_held_called))
     return Calls(
         level=level,
         num_pairs=int(upper.sum()),
         num_called=int((called & upper).sum()),
         num_held=int((both & upper).sum()),
-        num_held_called=int((held & upper).sum()),
-        num_right=float(right[held & upper].sum()),
-        right_interval=recipe_interval(right, rng, resamples, 0.9, counted=held) if wide else None,
+        num_held_called=num_held_called,
+        num_right=num_right,
+        right_interval=ends,
     )
 
 
@@ -180,6 +185,17 @@ def relation(
         float(_GRID[min(int(np.searchsorted(reached, share)), len(_GRID) - 1)]) for share in (0.05, 0.5, 0.95)
     )
     return Relation(len(x), middle, (low, high))
+
+
+def _exact(num_right: float, num: int) -> tuple[float, float]:
+    """Clopper and Pearson's 90 % interval of a share: what resampling collapses to where all or none are right."""
+    low = float(beta.ppf(0.05, num_right, num - num_right + 1)) if num_right else 0.0
+    high = float(beta.ppf(0.95, num_right + 1, num - num_right)) if num_right < num else 1.0
+    return low, high
+
+
+def _wider(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _surest(
