@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, rankdata
 
@@ -128,6 +128,7 @@ def test_the_surest_pairs_are_called_by_hand():
     st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), st.booleans()), min_size=5, max_size=12),
     st.floats(0, 1e6),
 )
+@example([(0.0, 0.0, True)] * 4 + [(1.0, 2.2e-309, True)], 1.0)
 def test_probabilities_follow_the_score(rows: list[tuple[float, float, bool]], gap: float):
     """The better score never has less than one half, both orders of a pair make one, and a scale changes nothing."""
     score, target, more = (np.array(column) for column in zip(*rows, strict=True))

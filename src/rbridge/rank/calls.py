@@ -26,6 +26,8 @@ LEVEL = 0.9
 # Fewer recipes with a target, apart from the pair's own two, say nothing about a correlation.
 FEWEST = 3
 _GRID = (np.arange(200) + 0.5) / 200
+# A gap of so many standard deviations of the targets is as good as a larger one.
+_MOST = 100.0
 _CHUNK = 20_000  # pairs at a time: 32 MB
 
 
@@ -102,7 +104,7 @@ def target_probability(
         return None
     x, y = _both(score, target, known)
     spread = float(np.std(target[known]))
-    least = gap / spread if spread > 0 else 0.0
+    least = min(gap, _MOST * spread) / spread if spread > 0 else 0.0
     stated = np.full((len(score), len(score)), 0.5)
     left, right = np.triu_indices(len(score), k=1)
     for first in range(0, len(left), _CHUNK):
