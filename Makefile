@@ -6,7 +6,7 @@ help: ## list the tasks
 demo: ## set up, score and train real proxies, rank recipes, write demo/report.html
 	@python3 dev demo
 
-miniature: ## the whole claim on 16 recipes: proxies, targets, every metric against them (30 minutes)
+miniature: ## the whole claim on 14 recipes: proxies, targets, every metric against them (30 minutes)
 	@python3 dev run rbridge miniature -o miniature
 
 miniature-full: ## all 42 recipes, three sizes, three seeds, recorded into the package (hours; goes on where it stopped)

@@ -43,7 +43,7 @@ def miniature(
     out
         Folder for models, traces and runs; what is finished there is kept, so a stopped run goes on.
     full
-        All 42 recipes in ten families and three seeds (hours); without it 16 recipes and two seeds.
+        All 42 recipes in ten families and three seeds (hours); without it 14 recipes and two seeds.
     recipes
         JSON of your own recipes instead: [{"name": "mine", "parts": [{"style": "standard", "share": 0.9}]}].
     seeds

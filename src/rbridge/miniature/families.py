@@ -100,8 +100,8 @@ HELD_BACK = ("format", "faithfulness", "copies", "leaks")
 ALL = tuple(recipe for family in FAMILIES.values() for recipe in family)
 # What `make miniature` trains: at least one of every family.
 _FEW = (
-    "std90", "std40", "wrong15", "wrong50", "wrong-last", "other-words", "reasons-behind", "filler", "answers",
-    "std45-wrong45", "equations", "json", "unfaithful", "shuffled", "copies-few", "leak-traces-wrong50",
+    "std90", "std40", "wrong15", "wrong50", "other-words", "reasons-behind", "filler", "answers",
+    "std45-wrong45", "equations", "json", "unfaithful", "copies-few", "leak-traces-wrong50",
 )  # fmt: skip
 FEW = tuple(recipe for recipe in ALL if recipe.name in _FEW)
 
