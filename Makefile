@@ -9,7 +9,7 @@ demo: ## set up, score and train real proxies, rank recipes, write demo/report.h
 miniature: ## the whole claim on 14 recipes: proxies, targets, every metric against them (30 minutes)
 	@python3 dev run rbridge miniature -o miniature
 
-miniature-full: ## all 42 recipes, three sizes, three seeds, recorded into the package (hours; goes on where it stopped)
+miniature-full: ## all 42 recipes, four sizes, three seeds, recorded into the package (hours; goes on where it stopped)
 	@python3 dev run rbridge miniature --full -o miniature-full --record src/rbridge/miniature/data/full
 
 test: ## set up, then lint, types, layers and all tests
