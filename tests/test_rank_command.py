@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,24 @@ def test_per_byte_metrics_compare_across_tokenizers(
     """Bytes are the same under every tokenizer."""
     runs = _runs(tmp_path, b0={"tokenizer_sha256": "other"})
     assert _rank(capsys, runs, "--proxy", "trace_bits_per_byte").status == 0
+
+
+def test_formats_are_told_apart_by_bytes_across_tokenizers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One recipe's tokens hold four times the bytes and lose four times as much each: its format is the same."""
+    store = RunStore(tmp_path / "runs")
+    text_losses = {"short": [0.5] * 8, "long": [2.0] * 2, "other": [2.5] * 8}
+    for name, losses in text_losses.items():
+        facts = {"tokenizer_sha256": str(len(losses)) * 64, "labels": Labels(recipe=name)}
+        trace = scored("1", losses)
+        store.finish(
+            manifest(name[0] * 64, name, **facts),
+            [replace(trace, tokens=replace(trace.tokens, num_bytes=16))],
+        )
+    (group,) = _rank(capsys, tmp_path / "runs", "--proxy", "trace_bits_per_byte").document["groups"]
+    (note,) = [note for note in group["notes"] if "another format" in note]
+    assert note.startswith("in another format than the traces (a step of 1 nat a token or more): other;")
 
 
 def test_targets_come_from_a_table_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,12 +218,43 @@ def _group(
 def _in_format(columns: Sequence[_Column], shared: Collection[Item]) -> frozenset[str]:
     """Recipes in the traces' format, by their mean loss of the shared traces (see ``rank.formats``)."""
     losses: dict[str, list[float]] = {}
-    for column in columns:
-        of_traces = item_values(column.run, "trace_nll")
-        traces = [value for item, value in of_traces.items() if item in shared] or list(of_traces.values())
-        losses.setdefault(column.recipe, []).append(float(np.mean(traces)))
+    for column, loss in zip(
+        columns, _per_token([_trace_loss(column, shared) for column in columns]), strict=True
+    ):
+        losses.setdefault(column.recipe, []).append(loss)
     inside = in_format(np.array([np.mean(values) for values in losses.values()]))
     return frozenset(name for name, is_inside in zip(losses, inside, strict=True) if is_inside)
+
+
+@dataclass(frozen=True)
+class _TraceLoss:
+    """A run's mean loss of the traces, and whose tokens it counts."""
+
+    tokenizer: str
+    nats_per_token: float
+    nats_per_byte: float
+
+
+def _trace_loss(column: _Column, shared: Collection[Item]) -> _TraceLoss:
+    per_token, bits = (
+        _mean_of(column.run, metric, shared) for metric in ("trace_nll", "trace_bits_per_byte")
+    )
+    return _TraceLoss(column.run.manifest.tokenizer_sha256, per_token, bits * np.log(2))
+
+
+def _mean_of(run: Run, metric: str, shared: Collection[Item]) -> float:
+    of_traces = item_values(run, metric)
+    return float(
+        np.mean([of_traces[item] for item in shared if item in of_traces] or list(of_traces.values()))
+    )
+
+
+def _per_token(losses: Sequence[_TraceLoss]) -> list[float]:
+    """Nats a token; under several tokenizers a token is as many bytes for all as theirs hold on average."""
+    if len({loss.tokenizer for loss in losses}) == 1:
+        return [loss.nats_per_token for loss in losses]
+    num_bytes = [loss.nats_per_token / loss.nats_per_byte for loss in losses if loss.nats_per_byte > 0]
+    return [float(loss.nats_per_byte * np.mean(num_bytes or [1.0])) for loss in losses]
 
 
 def _format_note(names: Sequence[str], inside: frozenset[str]) -> Iterator[str]:
