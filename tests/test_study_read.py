@@ -72,6 +72,7 @@ def _based(checkpoint: str) -> dict[str, Any]:
         ),
         ({"proxies": {"sizes": ["50k"], "learning_rate": "smal"}}, "learning_rate", "did you mean small?"),
         ({"bundle": "nowhere"}, "bundle: nowhere", "nowhere"),
+        ({"scoring": {"last": 2}}, "last: 2", "proxies keeps 1: add 'checkpoints: 2' there"),
         ({"benchmarks": ["tinny"]}, "- tinny", "holds no trace of 'tinny'; did you mean 'tiny'?"),
         (
             {"tokenizer": {"sources": ["rigt"], "vocab_size": 300}},

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from rbridge.answers.item_values import item_values
 from rbridge.cli import run
 from rbridge.store.runs import read_runs
 from rbridge.study.answer import declare
@@ -259,3 +261,36 @@ def test_targets_of_the_study_s_own_are_trained_and_evaluated(tmp_path: Path) ->
         name: float(row["accuracy"]) for name, row in table.items()
     }
     assert group["group"] == {"benchmark": "tiny", "size": "50k"}
+
+
+def test_late_checkpoints_are_scored_and_averaged(tmp_path: Path) -> None:
+    """A recipe's value is the mean over its model's last two of three checkpoints, by hand from their runs."""
+    ladder = {
+        "sizes": ["50k"],
+        "tokens": "7k",
+        "window": 128,
+        "learning_rate": 0.01,
+        "checkpoints": 3,
+    }
+    file = write_study(tmp_path, proxies=ladder, scoring={"last": 2}, report={"null_bytes": 0, "heat": ["0"]})
+    study = read_study(file)
+    work = work_of(study)
+    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
+    for name in work.graph.units:
+        execute(work, name)
+    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+    values: dict[str, dict[int, float]] = {}
+    for scored in read_runs(tmp_path / "results/runs"):
+        labels = scored.manifest.labels
+        scores = list(item_values(scored, "rbridge").values())
+        values.setdefault(str(labels.recipe), {})[int(str(labels.step))] = float(np.mean(scores))
+    (group,) = json.loads((tmp_path / "results/rank.json").read_text())["groups"]
+    for row in group["order"]:
+        steps = sorted(values[row["recipe"]])
+        kept = sorted(
+            int(step.name.removeprefix("step-"))
+            for step in (tmp_path / f"results/proxies/{row['recipe']}/50k/seed-0").glob("step-*")
+        )
+        assert len(kept) == 3
+        assert steps == kept[1:]
+        assert row["value"] == pytest.approx(np.mean(list(values[row["recipe"]].values())), abs=1e-12)

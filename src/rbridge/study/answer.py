@@ -111,11 +111,12 @@ def answer(results: Results) -> Answer:
         targets=targets,
         by=("benchmark", "size"),
         null=_null_file(results),
+        last=_averaged(study),
     )
     groups = [group for group in rank_runs(runs, question) if len(group.ranking.order) > 1]
     if not groups:
         raise InputError("fewer than two recipes are scored at any size, so nothing can be ranked")
-    known = known_of(groups, checked=_checked(results), runs=runs, by=question.by)
+    known = known_of(groups, checked=_checked(results), runs=runs, by=question.by, last=question.last)
     if refusal := refuse(known, study.spec.contamination.refuse_above):
         raise InputError(f"{refusal}; see contamination in {study.path}")
     declaration = read_declaration(study.file(DECLARATION))
@@ -154,7 +155,8 @@ def scored(results: Results, *, sizes: Sequence[str] | None = None) -> tuple[Run
     found: list[Run] = []
     for unit, one in results.of("score"):
         if sizes is None or unit.size in sizes:
-            found += read_runs(results.study.out / one["run"])
+            for run in one["runs"]:
+                found += read_runs(results.study.out / run)
     if not found:
         raise InputError("no model is scored, so nothing can be ranked")
     return tuple(found)
@@ -296,9 +298,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _averaged(study: Study) -> int | None:
+    """Checkpoints of each model that a ranking averages; None where one is scored."""
+    return study.spec.scoring.last if study.spec.scoring.last > 1 else None
+
+
 def _order(study: Study, runs: Sequence[Run]) -> list[str]:
     """Recipes, best first, over all benchmarks."""
-    question = RankQuestion(source=study.out, proxy=study.spec.declaration.metric)
+    question = RankQuestion(source=study.out, proxy=study.spec.declaration.metric, last=_averaged(study))
     groups = rank_runs(tuple(runs), question)
     combined = combine_groups(groups, question)
     if len(groups) > 1 and not combined:

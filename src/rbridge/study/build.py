@@ -212,7 +212,7 @@ class _Builder:
         )
 
     def _score(self, model: Unit) -> Unit:
-        readings = 1 + 5 * self.spec.scoring.margin + self.spec.scoring.gold
+        readings = (1 + 5 * self.spec.scoring.margin + self.spec.scoring.gold) * self.spec.scoring.last
         tokens = readings * self.study.trace_bytes // _TEXT_BYTES
         parameters = self._parameters(str(model.size), str(model.recipe))
         inputs = {**self.traces, "scoring": self.spec.scoring.model_dump(mode="json")}

@@ -143,10 +143,10 @@ def train(results: Results, unit: Unit, progress: Progress) -> Outcome:
 
 
 def score(results: Results, unit: Unit, progress: Progress) -> Outcome:
-    """A trained model's scores on the traces.
+    """Scores on the traces of a trained model's last checkpoints.
 
     Raises:
-        InputError: it cannot be scored, or not on a single trace.
+        InputError: one of them cannot be scored, or not on a single trace.
     """
     from rbridge.scoring.checkpoints import expand
     from rbridge.scoring.readings import Wanted
@@ -165,16 +165,16 @@ def score(results: Results, unit: Unit, progress: Progress) -> Outcome:
         batch_tokens=asked.batch_tokens,
         further=Wanted(margin=asked.margin, gold=asked.gold),
     )
-    (checkpoint,) = expand([str(_checkpoint(results, unit))])
-    named = replace(checkpoint, name=str(Path(checkpoint.name).relative_to(study.out)))
-    result = sweep(
-        [named], open_bundle(study.bundle), RunStore(study.file(RUNS)), settings, progress=progress
-    )
-    if not result.runs or not result.runs[0].manifest.num_scored:
+    folders = _last_checkpoints(_checkpoint(results, unit), asked.last)
+    named = [
+        replace(one, name=str(Path(one.name).relative_to(study.out)))
+        for one in expand([str(one) for one in folders])
+    ]
+    result = sweep(named, open_bundle(study.bundle), RunStore(study.file(RUNS)), settings, progress=progress)
+    if len(result.runs) < len(named) or not all(run.manifest.num_scored for run in result.runs):
         raise InputError(result.failures[0].reason)
-    (run,) = result.runs
-    notes = [failure.reason for failure in result.failures]
-    return Outcome({"run": f"{RUNS}/{run.folder.name}", "notes": notes}, (f"{RUNS}/{run.folder.name}",))
+    runs = tuple(f"{RUNS}/{run.folder.name}" for run in result.runs)
+    return Outcome({"runs": list(runs), "notes": [failure.reason for failure in result.failures]}, runs)
 
 
 def evaluate(results: Results, unit: Unit, progress: Progress) -> Outcome:
@@ -249,6 +249,16 @@ def _checkpoint(results: Results, unit: Unit) -> Path:
     """The finished model that a unit is about."""
     (model,) = (name for name in unit.needs if results.graph.units[name].kind == "train")
     return results.study.out / results.found(model)["checkpoint"]
+
+
+def _last_checkpoints(final: Path, num: int) -> list[Path]:
+    """A model's last kept checkpoints, the finished one last."""
+    kept = sorted(final.parent.glob("step-*"), key=_step)
+    return kept[: kept.index(final) + 1][-num:]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _traces(study: Study) -> tuple[Trace, ...]:

@@ -40,7 +40,7 @@ def report(results: Results, _unit: Unit, _: Progress) -> Outcome:
     heats = []
     for name in wanted.heat:
         trace = bundle.trace(name)
-        run = found.runs[0]
+        run = found.runs[study.spec.scoring.last - 1]  # the first model, finished
         heats.append(heat_map(trace, run.trace(trace.key), checkpoint=run.manifest.checkpoint))
     today = now()
     page = build_page(

@@ -224,6 +224,12 @@ def _check_sizes(document: Document, spec: StudyFile, recipes: RecipeFile) -> No
             (*loc, "learning_rate"),
             lambda ladder=ladder: learning_rate_of(ladder.learning_rate, 10**6),
         )
+        if loc[0] != "targets" and spec.scoring.last > ladder.checkpoints:
+            raise document.error(
+                ("scoring", "last"),
+                f"averages the last {spec.scoring.last} checkpoints, and {'.'.join(loc)} keeps {ladder.checkpoints}: "
+                f"add 'checkpoints: {spec.scoring.last}' there",
+            )
     if spec.plan is not None and spec.plan.keep is not None and spec.plan.keep > len(recipes.recipes):
         raise document.error(
             ("plan", "keep"), f"keeps {spec.plan.keep} of {len(recipes.recipes)} recipes; give fewer"

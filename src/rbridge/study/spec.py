@@ -77,7 +77,7 @@ class Ladder(_Strict):
         tokens: of each model, instead of its size's own.
         window: tokens of a training window, instead of the size's own.
         learning_rate: a rule's name, or the peak.
-        checkpoints: that are kept of each model; the last is scored.
+        checkpoints: that are kept of each model; the last ones are scored, as many as ``scoring`` says.
     """
 
     sizes: Names
@@ -97,7 +97,11 @@ class Ladder(_Strict):
 
 
 class Scoring(_Strict):
-    """How proxies are scored; as the options of ``rbridge score``."""
+    """How proxies are scored; as the options of ``rbridge score``.
+
+    Attributes:
+        last: so many of each model's last checkpoints are scored, and averaged in the rankings.
+    """
 
     shots: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -106,6 +110,7 @@ class Scoring(_Strict):
     batch_tokens: Annotated[int, Field(ge=1)] = 4096
     margin: bool = False
     gold: bool = False
+    last: Annotated[int, Field(ge=1)] = 1
 
 
 class Decision(_Strict):
