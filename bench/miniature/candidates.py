@@ -2,15 +2,16 @@
 
 FOLDER is what `make miniature-full` wrote. The thirteen candidates were written down before any of it was trained
 (docs/log.md, 2026-11-26). Every one is held against the targets on the development families' recipes of equal dose,
-whether it works or not. --held-back NAME reads one on the held-back families instead, once; --train-slow first trains
-p32 at a quarter of its learning rate, for candidate 13.
+whether it works or not, with its gain over R^phi in decision accuracy. --held-back NAME reads one on the held-back
+families instead, once; --in-format leaves only recipes in the traces' format; --train-slow first trains p32 at a
+quarter of its learning rate, for candidate 13.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from rbridge.miniature.run import run_proxies
 from rbridge.miniature.verdict import TARGET, TARGETS
 from rbridge.miniature.vocabularies import proxy_tokenizer
 from rbridge.proxies.ladder import Size
-from rbridge.rank import Replicates
+from rbridge.rank import Replicates, gain_interval, in_format
 from rbridge.records import ScoredTrace
 from rbridge.scoring.checkpoints import expand
 from rbridge.scoring.readings import Wanted
@@ -40,6 +41,7 @@ from rbridge.store.runs import Run, RunStore, read_runs
 
 # A candidate's value of every problem, from what one proxy read.
 Items = Mapping[str, float]
+LOSS = "beside: R^phi"
 SLOW = Size("p32slow", width=32, heads=2, num_tokens=100_000, learning_rate=2.5e-3)
 
 
@@ -205,6 +207,7 @@ def candidates(
         "6 weighted": weighted_margin,
         "9 R^phi, mean of voices": over_voices(lambda right, _: -float(right.nll.mean())),
         "10 R^phi, likeliest voice": likeliest_voice_loss,
+        LOSS: trace_loss,
         "11 loss of results": results.loss,
         "12 margin of results": results.margin,
     }
@@ -245,30 +248,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("miniature-full"))
     parser.add_argument("--held-back", metavar="NAME")
+    parser.add_argument("--in-format", action="store_true")
+    parser.add_argument("--size", default="p48", help="of the proxies that are read (default: p48)")
     parser.add_argument("--train-slow", action="store_true")
     asked = parser.parse_args()
     if not (asked.folder / "results" / TARGETS).is_file():
         print(f"{asked.folder}: no full miniature there, so no candidates; make miniature-full (hours)")
         return
     held = asked.held_back is not None
-    recipes = [one for one in ALL if (family_of(one.name) in HELD_BACK) == held and equal_dose(one)]
+    alike = [one for one in ALL if equal_dose(one)]
+    recipes = [one for one in alike if (family_of(one.name) in HELD_BACK) == held]
     if asked.train_slow:
         train_slow(asked.folder, recipes)
     names = {recipe.name for recipe in recipes}
-
-    def reads(size: str) -> list[Read]:
-        place = asked.folder / "runs" / size
-        runs = read_runs(place) if place.is_dir() else ()
-        return [Read(run) for run in runs if run.manifest.labels.recipe in names]
-
-    found = candidates(asked.folder, reads("p48"), reads("p16"), reads(SLOW.name))
-    print(f"{'candidate':28s} recipes    tau  decision accuracy   on resolved pairs   abstains")
+    if asked.in_format:
+        names &= inside(reads(asked.folder, asked.size, {recipe.name for recipe in alike}))
+    found = candidates(
+        asked.folder, *(reads(asked.folder, size, names) for size in (asked.size, "p16", SLOW.name))
+    )
+    print(
+        f"{'candidate':28s} recipes    tau  decision accuracy   on resolved pairs   gain over R^phi   abstains"
+    )
     for name, replicates in found.items():
         if not held or name == asked.held_back:
-            print(row(name, replicates, asked.folder / "results" / TARGETS))
+            print(row(name, replicates, found[LOSS], asked.folder / "results" / TARGETS))
 
 
-def row(name: str, replicates: Replicates, file: Path) -> str:
+def reads(folder: Path, size: str, names: Collection[str]) -> list[Read]:
+    """What the proxies of a size read, of these recipes."""
+    place = folder / "runs" / size
+    runs = read_runs(place) if place.is_dir() else ()
+    return [Read(run) for run in runs if run.manifest.labels.recipe in names]
+
+
+def inside(read: Sequence[Read]) -> set[str]:
+    """Recipes in the traces' format, by R^phi."""
+    losses = table([(one, trace_loss(one)) for one in read])
+    found = in_format(-losses.means())
+    return {name for name, is_inside in zip(losses.names, found, strict=True) if is_inside}
+
+
+def row(name: str, replicates: Replicates, losses: Replicates, file: Path) -> str:
     """A candidate's agreement with the targets, by the project's own ranking."""
     targets = {recipe: value for (recipe, _), value in read_targets(file, target=TARGET).items()}
     noise = read_target_noise(file, target=TARGET).get(None)
@@ -278,10 +298,18 @@ def row(name: str, replicates: Replicates, file: Path) -> str:
     assert agreement is not None  # there are targets
     assert decided is not None
     tau = "-" if agreement.kendall_tau is None else f"{agreement.kendall_tau:.2f}"
+    order, beside = replicates.names, dict(zip(losses.names, losses.means(), strict=True))
+    gain = gain_interval(
+        replicates.means(),
+        np.array([beside[recipe] for recipe in order]),
+        np.array([targets[recipe] for recipe in order]),
+        rng=np.random.default_rng(0),
+    )
     return (
         f"{name:28s} {agreement.num_recipes:7d} {tau:>6s} "
         f"{told(agreement.decision_accuracy, agreement.interval):>20s} "
-        f"{told(decided.resolved_accuracy, decided.resolved_interval):>20s} of {decided.num_resolved}  "
+        f"{told(decided.resolved_accuracy, decided.resolved_interval):>20s} of {decided.num_resolved} "
+        f"{told(*gain):>18s}  "
         f"{ranked.abstain or '-'}"
     )
 
