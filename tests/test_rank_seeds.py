@@ -126,6 +126,16 @@ def test_variance_components_are_found() -> None:
     assert found.reliability == pytest.approx(1 / (1 + variance), abs=0.05)
 
 
+def test_seeds_that_differ_by_rounding_alone_are_no_noise() -> None:
+    """A count of a recipe's text is the same for every seed: there is no ratio of signal to noise."""
+    values = np.array([[0.1], [0.1 + 1e-17], [0.1], [0.53], [0.53 * (1 + 2e-16)], [0.53]])
+    replicates = Replicates(("a",) * 3 + ("b",) * 3, ("0", "1", "2") * 2, values)
+    noise = seed_noise(replicates)
+    found = components(replicates, seed_variance=None if noise is None else float(noise.variance.mean()))
+    assert found.signal_to_noise is None
+    assert found.recipe == pytest.approx(0.43 / math.sqrt(2))
+
+
 @pytest.mark.parametrize(
     ("sd", "seeds", "buy"),
     [

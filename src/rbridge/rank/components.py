@@ -17,6 +17,8 @@ from rbridge.rank.replicates import Replicates
 ONE_SEED = "one seed a recipe: seed noise is not known"
 # A share of the spread between recipes' scores that is no noise, from which on the order hardly changes.
 RELIABLE = 0.9
+# Noise below so many roundings of the values is none: seeds that say the same to the last digits.
+_ROUNDINGS = 64
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ def components(replicates: Replicates, *, seed_variance: float | None) -> Compon
     by_seeds = None if seed_variance is None else seed_variance * per_seed
     by_traces = None if interaction is None else interaction / num_items
     noise = None if by_seeds is None and by_traces is None else (by_seeds or 0.0) + (by_traces or 0.0)
+    if (
+        noise is not None
+        and noise < (_ROUNDINGS * np.finfo(np.float64).eps * float(np.abs(means).max())) ** 2
+    ):
+        noise = 0.0
     recipe = None
     if num_recipes > 1 and noise is not None:
         recipe = max(0.0, float(means.var(ddof=1)) - noise)
