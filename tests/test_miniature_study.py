@@ -113,14 +113,14 @@ def test_confidence_counts_pairs_by_both_rules(studied: tuple[Path, Study]):
     rows = confidence(study.plan.recipes, folder)
     rules = ("seeds", "other recipes' targets")
     assert {(row.part, row.rule) for row in rows} == {
-        (part, rule) for part in ("development", "held back") for rule in rules
+        (part, rule) for part in ("development", "held back", "all recipes") for rule in rules
     }
     by_seeds = {row.part: row.calls.num_held for row in rows if row.rule == rules[0]}
-    assert by_seeds == {"development": 10, "held back": 1}
+    assert by_seeds == {"development": 10, "held back": 1, "all recipes": 21}
     for row in rows:
         assert 0 <= row.calls.num_right <= row.calls.num_held_called <= row.calls.num_held
         assert (row.learnt is None) == (row.rule == rules[0])
-        assert row.learnt is None or row.learnt.num_targets == 5
+        assert row.learnt is None or row.learnt.num_targets == (7 if row.part == "all recipes" else 5)
     assert "NaN" not in str(confidence_document(rows))
 
 

@@ -88,9 +88,10 @@ class _Recipes:
 def confidence(recipes: Sequence[Recipe], folder: Path) -> list[Confidence]:
     """Both rules for the question margin, for rBridge and for the proxies' own accuracy, at every size.
 
-    In the development families, and among recipes of no family, each pair is learnt from the part's other recipes;
-    the held-back families are learnt from the development families alone. By this rule scores of traces call only
-    recipes in the traces' format, and only where there are targets enough to learn from.
+    In the development families, among recipes of no family, and in all together (as ``rbridge rank`` does it), each
+    pair is learnt from the part's other recipes; the held-back families are learnt from the development families
+    alone. By this rule scores of traces call only recipes in the traces' format, and only where there are targets
+    enough to learn from.
 
     Args:
         recipes: of the study.
@@ -165,7 +166,10 @@ def _parts(recipes: Sequence[Recipe]) -> Iterator[tuple[str, set[str]]]:
     held = {name for name, family in families.items() if family in HELD_BACK}
     developed = {recipe.name for recipe in recipes if families[recipe.name] and equal_dose(recipe)} - held
     other = {name for name, family in families.items() if family is None}
-    for part, names in (("development", developed), ("held back", held), ("own recipes", other)):
+    parts = {"development": developed, "held back": held, "own recipes": other}
+    if len(recipes) not in map(len, parts.values()):
+        parts["all recipes"] = {recipe.name for recipe in recipes}
+    for part, names in parts.items():
         if len(names) > 1:
             yield part, names
 
