@@ -49,6 +49,16 @@ def _shrunken(folder: Path) -> Path:
     return file
 
 
+def _run_whole(file: Path) -> None:
+    """Every unit of a study, in this process; none may fail."""
+    study = read_study(file)
+    work = work_of(study)
+    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
+    for name in work.graph.units:
+        execute(work, name)
+    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+
+
 def _start(file: Path) -> subprocess.Popen[bytes]:
     """The study with two workers of one thread each."""
     with (file.parent / "run.log").open("ab") as log:
@@ -246,12 +256,7 @@ def test_targets_of_the_study_s_own_are_trained_and_evaluated(tmp_path: Path) ->
         targets={"train": ladder, "questions": "problems.jsonl", "max_tokens": 4},
         report={"null_bytes": 0},
     )
-    study = read_study(file)
-    work = work_of(study)
-    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
-    for name in work.graph.units:
-        execute(work, name)
-    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+    _run_whole(file)
     with (tmp_path / "results/targets.csv").open() as lines:
         table = {row["recipe"]: row for row in csv.DictReader(lines)}
     assert sorted(table) == ["mostly", "others", "some"]
@@ -273,12 +278,7 @@ def test_late_checkpoints_are_scored_and_averaged(tmp_path: Path) -> None:
         "checkpoints": 3,
     }
     file = write_study(tmp_path, proxies=ladder, scoring={"last": 2}, report={"null_bytes": 0, "heat": ["0"]})
-    study = read_study(file)
-    work = work_of(study)
-    declare(study, work.ledger, work.graph, now=datetime.now(UTC))
-    for name in work.graph.units:
-        execute(work, name)
-    assert {place.reason for place in work.survey().values() if place.state != "done"} == set()
+    _run_whole(file)
     values: dict[str, dict[int, float]] = {}
     for scored in read_runs(tmp_path / "results/runs"):
         labels = scored.manifest.labels
