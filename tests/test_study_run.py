@@ -19,10 +19,12 @@ import yaml
 
 from rbridge.answers.item_values import item_values
 from rbridge.cli import run
+from rbridge.errors import InputError
 from rbridge.store.runs import read_runs
 from rbridge.study.answer import declare
 from rbridge.study.bundled import write_bundled
 from rbridge.study.execute import execute
+from rbridge.study.make import last_checkpoints
 from rbridge.study.read import read_study
 from rbridge.study.steps import work_of
 from tests.commands import rbridge
@@ -294,3 +296,6 @@ def test_late_checkpoints_are_scored_and_averaged(tmp_path: Path) -> None:
         assert len(kept) == 3
         assert steps == kept[1:]
         assert row["value"] == pytest.approx(np.mean(list(values[row["recipe"]].values())), abs=1e-12)
+    first = tmp_path / f"results/proxies/{group['order'][0]['recipe']}/50k/seed-0"
+    with pytest.raises(InputError, match=r"3 checkpoints are there, and scoring\.last averages 4"):
+        last_checkpoints(first / f"step-{kept[-1]}", 4)

@@ -181,7 +181,7 @@ def _of_statistics(run: Run, metric: str) -> dict[Item, float]:
 
 
 # A ranking asks a run for several metrics: its tokens are read once. A run's key fixes its numbers.
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _all_of_tokens(folder: Path, _key: str, view: View) -> dict[Item, TraceValues]:
     (run,) = read_runs(folder, view)
     scored = run.scored()

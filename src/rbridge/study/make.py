@@ -165,7 +165,7 @@ def score(results: Results, unit: Unit, progress: Progress) -> Outcome:
         batch_tokens=asked.batch_tokens,
         further=Wanted(margin=asked.margin, gold=asked.gold),
     )
-    folders = _last_checkpoints(_checkpoint(results, unit), asked.last)
+    folders = last_checkpoints(_checkpoint(results, unit), asked.last)
     named = [
         replace(one, name=str(Path(one.name).relative_to(study.out)))
         for one in expand([str(one) for one in folders])
@@ -251,10 +251,19 @@ def _checkpoint(results: Results, unit: Unit) -> Path:
     return results.study.out / results.found(model)["checkpoint"]
 
 
-def _last_checkpoints(final: Path, num: int) -> list[Path]:
-    """A model's last kept checkpoints, the finished one last."""
+def last_checkpoints(final: Path, num: int) -> list[Path]:
+    """A model's last kept checkpoints, the finished one last.
+
+    Raises:
+        InputError: fewer are there.
+    """
     kept = sorted(final.parent.glob("step-*"), key=_step)
-    return kept[: kept.index(final) + 1][-num:]
+    if len(kept) < num:
+        raise InputError(
+            f"{final.parent}: {len(kept)} checkpoints are there, and scoring.last averages {num}: "
+            "remove the folder, so that the model is trained again, or lower scoring.last"
+        )
+    return kept[-num:]
 
 
 def _step(checkpoint: Path) -> int:
